@@ -498,11 +498,11 @@ func serveSecond(t *testing.T, b *bridge) {
 		{"data directory", "data_dir: " + other.dir, "data_dir: " + b.dir, "data directory " + b.dir +
 			" is in use by another kycbridge"},
 		{"callback port", "listen: " + freeport.Local(other.callbacks), "listen: " + freeport.Local(b.callbacks),
-			"listen for callbacks: listen tcp " + freeport.Local(b.callbacks) + ": bind: address already in use"},
+			"kycbridge: listen: " + freeport.Local(b.callbacks) + " is in use by another program; stop it, or write another port"},
 		{"consumer port", "embedded: {listen: \"" + freeport.Local(other.events), "embedded: {listen: \"" + freeport.Local(b.events),
-			"embedded.listen: listen tcp " + freeport.Local(b.events) + ": bind: address already in use"},
-		{"admin port", freeport.Local(other.admin), freeport.Local(b.admin), "listen for admin: listen tcp " + freeport.Local(b.admin) +
-			": bind: address already in use"},
+			"kycbridge: embedded.listen: " + freeport.Local(b.events) + " is in use by another program"},
+		{"admin port", freeport.Local(other.admin), freeport.Local(b.admin),
+			"kycbridge: admin.listen: " + freeport.Local(b.admin) + " is in use by another program"},
 	} {
 		config, err := os.ReadFile(other.config)
 		if err != nil {

@@ -116,17 +116,15 @@ func (u *use) begin(ctx context.Context) error {
 	return nil
 }
 
-// finish stores the record of a command that has ended.
-func (u *use) finish(cmd *cobra.Command, err error) {
+// finish stores the record of a command that has ended, and returns whether it was stored.
+func (u *use) finish(cmd *cobra.Command, err error) (recorded bool) {
 	u.Result = "done"
 	if err != nil {
 		u.Result = "failed"
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), 5*time.Second)
 	defer cancel()
-	if u.log.StoreAccess(ctx, u.Access) != nil {
-		fmt.Fprintln(cmd.ErrOrStderr(), "kycbridge: the access log has taken no record of this command")
-	}
+	return u.log.StoreAccess(ctx, u.Access) == nil
 }
 
 // accessFlags are the flags of access list.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -74,12 +76,27 @@ func makeBundle(ctx context.Context, cmd *cobra.Command, s store, about bundle.A
 	if err != nil {
 		return err
 	}
-	note(cmd, "%s written; it contains personal data", file)
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s written with %s and their proofs; it contains personal data\n", file,
+		plural(messagesIn(made), "message"))
 	if unproven > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s of the verification missing in it: stored before the tamper-evident "+
 			"log began\n", plural(unproven, "message"))
 	}
 	return nil
+}
+
+// messagesIn is the number of messages in a bundle.
+func messagesIn(made []byte) (n int) {
+	z, err := zip.NewReader(bytes.NewReader(made), int64(len(made)))
+	if err != nil {
+		return 0 // it was just made
+	}
+	for _, f := range z.File {
+		if strings.HasSuffix(f.Name, ".body") {
+			n++
+		}
+	}
+	return n
 }
 
 func verifyCommand() *cobra.Command {
@@ -103,21 +120,21 @@ says where.`,
 			if file == "" {
 				return usage(cmd, "write the file with the public key of the log: --key log.pub")
 			}
-			text, err := os.ReadFile(file)
+			text, err := readInput(file, nil, largestKeyFile)
 			if err != nil {
-				return fmt.Errorf("read the key: %w", err)
+				return fmt.Errorf("--key: %w", err)
 			}
 			keys, err := ledger.ParseVerifiers(string(text))
 			if err != nil {
-				return fmt.Errorf("%s: %w", file, err)
+				return fmt.Errorf("--key: %s: %w", file, err)
 			}
-			raw, err := os.ReadFile(args[0])
+			raw, err := readInput(args[0], nil, largestBundle)
 			if err != nil {
-				return fmt.Errorf("read the bundle: %w", err)
+				return err
 			}
 			v, err := bundle.Verify(raw, keys)
 			if err != nil {
-				return fmt.Errorf("%s is not proven: %w", args[0], err)
+				return notProven(args[0], err)
 			}
 			return printVerified(cmd.OutOrStdout(), v, asJSON)
 		},
@@ -125,6 +142,18 @@ says where.`,
 	cmd.Flags().StringVar(&file, "key", "", "`file` with the public key of the log")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
+}
+
+// largestBundle limits a bundle that is checked, which is read as a whole.
+const largestBundle = 4 << 30
+
+// notProven is the error of a bundle that was changed, without what the library for zip files says about it.
+func notProven(name string, err error) error {
+	text := err.Error()
+	for _, cause := range []error{zip.ErrFormat, zip.ErrAlgorithm, zip.ErrChecksum, io.ErrUnexpectedEOF} {
+		text = strings.TrimSuffix(text, ": "+cause.Error())
+	}
+	return fmt.Errorf("%s is not proven: %s", name, text)
 }
 
 // printVerified prints what a bundle proves.

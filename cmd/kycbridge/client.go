@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -96,43 +99,6 @@ func variable(environ []string, name string) string {
 	return value
 }
 
-// readInput reads a file of at most limit bytes, or stdin for "-".
-func readInput(name string, stdin io.Reader, limit int64) ([]byte, error) {
-	from := stdin
-	if name != "-" || stdin == nil {
-		f, err := os.Open(name)
-		if pathError, ok := errors.AsType[*os.PathError](err); ok {
-			return nil, fmt.Errorf("%s: %w", name, pathError.Err)
-		}
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		from = f
-	}
-	raw, err := io.ReadAll(io.LimitReader(from, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	if int64(len(raw)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d MiB", name, limit>>20)
-	}
-	return raw, nil
-}
-
-// readObject reads a JSON object of at most limit bytes from a file or stdin.
-func readObject(name string, stdin io.Reader, limit int64) (map[string]json.RawMessage, error) {
-	raw, err := readInput(name, stdin, limit)
-	if err != nil {
-		return nil, err
-	}
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &object); err != nil || object == nil {
-		return nil, fmt.Errorf("%s does not contain a JSON object", name)
-	}
-	return object, nil
-}
-
 // apiClient calls the admin API of a running process.
 type apiClient struct {
 	base, token, tokenFrom string
@@ -183,8 +149,7 @@ func (c *apiClient) post(ctx context.Context, path string, body *bytes.Reader, k
 	res, err := c.do(r)
 	if err != nil {
 		if !sent.Load() {
-			return answer{}, unsent{fmt.Errorf("cannot reach the admin API at %s: %s; kycbridge serve must run there with "+
-				"admin.tokens, or name its address with --api", c.base, cause(err))}
+			return answer{}, unsent{c.unreachable(err)}
 		}
 		return answer{}, fmt.Errorf("no answer from the admin API at %s: %s", c.base, cause(err))
 	}
@@ -207,14 +172,23 @@ func uploading(size int) time.Duration { return 2 * time.Duration(size/slowestUp
 
 // cause describes a failed connection in a few words, without its address.
 func cause(err error) string {
-	var inner interface{ Timeout() bool }
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
-	case errors.As(err, &inner) && inner.Timeout():
+	case isTimeout(err):
 		return "it took too long"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection was closed"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "it speaks http there, not https"
+	case strings.Contains(err.Error(), "malformed HTTP"): // net/http has no value for this error, and quotes the answer
+		return "it does not speak HTTP there"
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "no such host"
+	}
+	if why := tlsCause(err); why != "" {
+		return why
 	}
 	if system, ok := errors.AsType[*os.SyscallError](err); ok {
 		return system.Err.Error()
@@ -223,6 +197,32 @@ func cause(err error) string {
 		return printable(u.Err.Error())
 	}
 	return printable(err.Error())
+}
+
+// isTimeout reports whether an error means that a time limit has passed.
+func isTimeout(err error) bool {
+	var inner interface{ Timeout() bool }
+	return errors.As(err, &inner) && inner.Timeout()
+}
+
+// tlsCause describes a failed TLS handshake; "" for any other error.
+func tlsCause(err error) string {
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
+		return "it refuses the TLS connection: " + strings.TrimPrefix(alert.Err.Error(), "tls: ")
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "it does not speak TLS there"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
+		return ""
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "its certificate is for another host"
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "its certificate is of an authority that is not trusted here: name a file with the authority (--ca-file)"
+	}
+	return "its certificate has expired, or cannot be verified"
 }
 
 // apiProblem is a problem document of the admin API.

@@ -38,8 +38,7 @@ func (c *apiClient) open(ctx context.Context, q request) (io.ReadCloser, error) 
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("cannot reach the admin API at %s: %s; kycbridge serve must run there with admin.tokens, "+
-			"or name its address with --api", c.base, cause(err))
+		return nil, c.unreachable(err)
 	}
 	if res.StatusCode == http.StatusOK {
 		return res.Body, nil
@@ -92,5 +91,18 @@ func (c *apiClient) incompleteAnswer(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return fmt.Errorf("the answer of the admin API at %s is incomplete: %s", c.base, cause(err))
+	return apiAway{fmt.Errorf("the answer of the admin API at %s is incomplete: %s; run the command again", c.base,
+		cause(err)), c.base, cause(err)}
+}
+
+// apiAway is the error of an admin API that does not answer, or not to the end.
+type apiAway struct {
+	error
+	base, why string
+}
+
+// unreachable is the error of a request that was not sent.
+func (c *apiClient) unreachable(err error) error {
+	return apiAway{fmt.Errorf("cannot reach the admin API at %s: %s; kycbridge serve must run there with admin.tokens, "+
+		"or name its address with --api", c.base, cause(err)), c.base, cause(err)}
 }

@@ -10,8 +10,19 @@ import (
 	"kycbridge/internal/archive"
 )
 
+// completionCommand adds cobra's own commands that print the script for a shell, and makes them refuse what they do
+// not know as the other commands do.
+func completionCommand(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	cmd, _, _ := root.Find([]string{"completion"}) // it was just added
+	for _, shell := range group(cmd).Commands() {
+		shell.Args = noArgs
+	}
+}
+
 // completions adds shell completion of providers, accounts, statuses and the like to every command with
-// such a flag. cobra's own command completion generates the script for the shell.
+// such a flag.
 func completions(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		completions(cmd)

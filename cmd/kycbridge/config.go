@@ -67,6 +67,9 @@ func (o *checkFlags) run(cmd *cobra.Command) error {
 	}
 	failed := 0
 	if o.connect {
+		if err := config.CheckFiles(); err != nil {
+			return err
+		}
 		err := app.Connect(cmd.Context(), config, func(c app.Connected) {
 			found.Connections = append(found.Connections, c)
 			if !c.OK {

@@ -59,7 +59,8 @@ guarantees out.`, demoSpeed),
 func demo(ctx context.Context, once, asJSON bool, stdout, stderr io.Writer) error {
 	dir, err := os.MkdirTemp("", "kycbridge-demo-")
 	if err != nil {
-		return fmt.Errorf("make a temporary folder: %w", err)
+		return fmt.Errorf("cannot make a temporary folder in %s: %w; let the variable TMPDIR name a folder where this user "+
+			"may write", os.TempDir(), withoutPath(err))
 	}
 	defer os.RemoveAll(dir)
 	if !once && !asJSON {

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -60,7 +65,7 @@ none of the private keys decrypts is printed as it is, and the command ends with
 			if o.Since, err = parseSince(o.since, time.Now()); err != nil {
 				return usage(cmd, err.Error())
 			}
-			if err = errors.Join(oneCredential(o.ReadOptions), o.check()); err != nil {
+			if err = cmp.Or(noneEmpty(cmd.Flags()), o.check(), readable(&o.ReadOptions)); err != nil {
 				return usage(cmd, err.Error())
 			}
 			d := decrypter{complain: cmd.ErrOrStderr()}
@@ -83,7 +88,7 @@ none of the private keys decrypts is printed as it is, and the command ends with
 			}
 			out := printer{screen: s, asJSON: o.asJSON, account: 12}
 			err = app.ReadEvents(cmd.Context(), o.ReadOptions, d.wrap(out.print))
-			return errors.Join(err, d.result())
+			return cmp.Or(fromNATS(err, otherURL), d.result())
 		},
 	}
 	o.add(cmd.Flags())
@@ -154,6 +159,85 @@ func oneCredential(o app.ReadOptions) error {
 	}
 	return nil
 }
+
+// readable checks the flags about the server, and completes its address.
+func readable(o *app.ReadOptions) (err error) {
+	if err := cmp.Or(oneCredential(*o), credentialFiles(o.PasswordFile, o.CredentialsFile)); err != nil {
+		return err
+	}
+	o.URL, err = natsAddress("--url", o.URL)
+	return err
+}
+
+// credentialFiles refuses files of credentials that cannot be used; "" is none.
+func credentialFiles(password, credentials string) error {
+	if password != "" {
+		raw, err := readInput(password, nil, apiLargest)
+		if err != nil {
+			return fmt.Errorf("--password-file: %w", err)
+		}
+		if text := strings.TrimRight(string(raw), "\r\n"); text == "" || strings.ContainsAny(text, "\r\n") {
+			return fmt.Errorf("--password-file: %s must hold one line, the password", password)
+		}
+	}
+	if credentials != "" {
+		raw, err := readInput(credentials, nil, apiLargest)
+		if err != nil {
+			return fmt.Errorf("--creds: %w", err)
+		}
+		if !bytes.Contains(raw, []byte("-----BEGIN ")) {
+			return fmt.Errorf("--creds: %s contains no NATS credentials (a JWT and a seed)", credentials)
+		}
+	}
+	return nil
+}
+
+// natsAddress is the value of a flag with one NATS server or several, each with its scheme: without one, a password in
+// an address could not be recognized, and so not be hidden.
+func natsAddress(flag, list string) (string, error) {
+	all := strings.Split(list, ",")
+	for i, address := range all {
+		if address = strings.TrimSpace(address); !strings.Contains(address, "://") {
+			address = "nats://" + address
+		}
+		u, err := url.Parse(address)
+		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			return "", fmt.Errorf("%s: not the address of a NATS server; write one such as nats://127.0.0.1:4222", flag)
+		}
+		all[i] = address
+	}
+	return strings.Join(all, ","), nil
+}
+
+// fromNATS is the error of a connection to NATS without the words of a library, with a remedy. The text before the
+// cause names the server.
+func fromNATS(err error, remedy string) error {
+	why := ""
+	_, noHost := errors.AsType[*net.DNSError](err)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, nats.ErrNoServers):
+		why = "no NATS server answers there"
+	case errors.Is(err, nats.ErrSecureConnWanted):
+		why = "the server does not use TLS: write nats:// instead of tls://"
+	case errors.Is(err, nats.ErrSecureConnRequired):
+		why = "the server requires TLS: write tls:// instead of nats://"
+	case noHost:
+		why = "no such host"
+	case tlsCause(err) != "":
+		why = tlsCause(err)
+	case isTimeout(err):
+		why = "there is no answer of a NATS server"
+	default:
+		return err
+	}
+	what, _, _ := strings.Cut(err.Error(), ": ")
+	return fmt.Errorf("%s: %s; %s", what, why, remedy)
+}
+
+// otherURL is the remedy of fromNATS for readers of events.
+const otherURL = "is kycbridge running, and is this its embedded.listen or your NATS? --url names another"
 
 // parseSince parses an instant or an age. An empty text is the beginning.
 func parseSince(s string, now time.Time) (time.Time, error) {

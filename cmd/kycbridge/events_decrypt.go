@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 
 	"kycbridge/event"
 	"kycbridge/event/sealed"
@@ -22,12 +21,7 @@ type decrypter struct {
 // readPrivateKeys reads the private keys of files; nil if there are none.
 func readPrivateKeys(files []string) (keys *sealed.Keys, err error) {
 	for _, file := range files {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, fmt.Errorf("--decrypt: %w", err)
-		}
-		text, err := io.ReadAll(io.LimitReader(f, largestKeyFile))
-		f.Close()
+		text, err := readInput(file, nil, largestKeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("--decrypt: %w", err)
 		}

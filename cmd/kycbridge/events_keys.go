@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
+	"net/url"
 	"strings"
 
 	"kycbridge/event"
@@ -23,19 +23,15 @@ func readKeySet(ctx context.Context, files *tlsFlags, from string) (event.Keys, 
 	}
 	keys, err := event.ParseKeys(raw)
 	if err != nil {
-		return nil, fmt.Errorf("--keys: %w", err)
+		return nil, fmt.Errorf("--keys: %s: %w; kycbridge serve has its key set at /.well-known/jwks.json of admin.listen",
+			withoutUser(from), err)
 	}
 	return keys, nil
 }
 
 func keySetOf(ctx context.Context, files *tlsFlags, from string) ([]byte, error) {
 	if !strings.HasPrefix(from, "http://") && !strings.HasPrefix(from, "https://") {
-		f, err := os.Open(from)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		return io.ReadAll(io.LimitReader(f, largestKeySet))
+		return readInput(from, nil, largestKeySet)
 	}
 	ctx, cancel := context.WithTimeout(ctx, apiWait)
 	defer cancel()
@@ -58,6 +54,14 @@ func keySetOf(ctx context.Context, files *tlsFlags, from string) ([]byte, error)
 			res.StatusCode)
 	}
 	return io.ReadAll(io.LimitReader(res.Body, largestKeySet))
+}
+
+// withoutUser is a file, or a URL without a password.
+func withoutUser(from string) string {
+	if u, err := url.Parse(from); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return from
 }
 
 // checkSignature refuses an event without a valid signature by one of keys.

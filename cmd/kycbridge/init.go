@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -101,6 +102,9 @@ func unless(good bool, problem string) string {
 
 // ask asks the questions without a flag, at a terminal, and checks all answers.
 func (o *initFlags) ask(cmd *cobra.Command) error {
+	if o.file == "" || strings.HasSuffix(o.file, "/") {
+		return fmt.Errorf("--output: %q does not name a file; write one such as kycbridge.yaml", o.file)
+	}
 	for _, taken := range []string{o.file, filepath.Join(filepath.Dir(o.file), "secrets")} {
 		if _, err := os.Lstat(taken); err == nil {
 			return fmt.Errorf(
@@ -179,7 +183,7 @@ func (o *initFlags) write(cmd *cobra.Command) error {
 	folder := filepath.Join(filepath.Dir(o.file), "secrets")
 	callback, token := filepath.Join(folder, o.provider+"-"+o.account), filepath.Join(folder, "admin-token")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
+		return fmt.Errorf("--output: %w", unwritable(o.file, err))
 	}
 	for _, file := range []string{callback, token} {
 		if err := newSecret(file); err != nil {
@@ -228,10 +232,13 @@ func newSecret(file string) error {
 func exclusive(name string, content []byte) error {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return err
+		return unwritable(name, err)
 	}
 	_, err = f.Write(content)
-	return errors.Join(err, f.Close())
+	if err = cmp.Or(err, f.Close()); err != nil {
+		return unwritable(name, err)
+	}
+	return nil
 }
 
 // clientID is the id of an OAuth 2 client, which belongs to one account only.

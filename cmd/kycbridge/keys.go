@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -52,7 +54,7 @@ line instead: processes that read the file then know the key before it is used.`
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			line, err := keys.Generate(id)
-			if err != nil {
+			if err = cmp.Or(noneEmpty(cmd.Flags()), err); err != nil {
 				return usage(cmd, err.Error())
 			}
 			if file == "" {
@@ -79,13 +81,16 @@ line instead: processes that read the file then know the key before it is used.`
 
 // addKey writes a line into a key file, which is replaced as a whole.
 func addKey(file, line string, second bool) error {
-	before, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("read the key file: %w", err)
+	before, err := readInput(file, nil, largestKeyFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	lines := strings.Split(strings.TrimSuffix(string(before), "\n"), "\n")
-	at := 0
-	if first := slices.IndexFunc(lines, keys.IsKeyLine); second && first >= 0 {
+	at, first := 0, slices.IndexFunc(lines, keys.IsKeyLine)
+	if err := addable(file, string(before), first >= 0, second); err != nil {
+		return err
+	}
+	if second {
 		at = first + 1
 	}
 	text := strings.TrimSuffix(strings.Join(slices.Insert(lines, at, line), "\n"), "\n") + "\n"
@@ -94,10 +99,23 @@ func addKey(file, line string, second bool) error {
 	}
 	temporary := file + ".new"
 	if err := os.WriteFile(temporary, []byte(text), 0o600); err != nil {
-		return fmt.Errorf("write the key file: %w", err)
+		return unwritable(file, err)
 	}
 	if err := os.Rename(temporary, file); err != nil {
-		return fmt.Errorf("write the key file: %w", err)
+		return unwritable(file, err)
+	}
+	return nil
+}
+
+// addable refuses a key file that is damaged, and a second key where there is no first one.
+func addable(file, text string, hasKey, second bool) error {
+	if second && !hasKey {
+		return fmt.Errorf("there is no key in %s, so a second one cannot be added behind it: restore the file from a copy "+
+			"if it had keys, or omit --second to make the first key", file)
+	}
+	if _, err := keys.ParseLocal(text); err != nil && hasKey {
+		return fmt.Errorf("%s is damaged, or no key file: %s; nothing was written: restore it from a copy, or name another "+
+			"file", file, strings.TrimSuffix(err.Error(), "; "+keys.Advice))
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func logCheckpointCommand(environ []string) *cobra.Command {
 			}
 			signed, err := app.LastCheckpoint(cmd.Context(), config, flags.access)
 			if err != nil {
-				return ended(cmd.Context(), err)
+				return ended(cmd.Context(), fromNATS(err, otherStore))
 			}
 			_, err = cmd.OutOrStdout().Write(signed)
 			return err

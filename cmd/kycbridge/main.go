@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"kycbridge/internal/app"
 )
@@ -93,10 +95,7 @@ payload unchanged, and publishes one canonical event on NATS.
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		problem, _, _ := strings.Cut(err.Error(), ": strconv.") // omits how the value was parsed
-		return usage(cmd, problem)
-	})
+	root.SetFlagErrorFunc(flagError)
 	// A group of commands is runnable only to refuse an unknown command; its help does not show that usage.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}",
 		"{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
@@ -108,8 +107,25 @@ payload unchanged, and publishes one canonical event on NATS.
 		accessCommand(environ), schemasCommand(),
 		sendCommand(environ), tryCommand(environ), testCommand(), initCommand(),
 		healthCommand(environ), configCommand(environ), versionCommand())
+	completionCommand(root)
 	completions(root)
-	return quietPipe(group(root).ExecuteContext(ctx))
+	if err := unknownIn(group(root), args); err != nil {
+		return err
+	}
+	return quietPipe(root.ExecuteContext(ctx))
+}
+
+// flagError is the error of flags that cannot be parsed, without how they were parsed.
+func flagError(cmd *cobra.Command, err error) error {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return usage(cmd, err.Error())
+	}
+	wanted := map[string]string{"int": "a whole number", "uint64": "a whole number, 0 or more",
+		"float64": "a number such as 0.5", "duration": "a duration such as 30s, 5m or 72h", "bool": "true or false",
+		"stringSlice": "words, with commas between them"}[invalid.GetFlag().Value.Type()]
+	return usage(cmd, fmt.Sprintf("--%s %s: write %s", invalid.GetFlag().Name, printable(invalid.GetValue()),
+		cmp.Or(wanted, "another value")))
 }
 
 // usage is the error of an invalid command line, with a reference to its help.
@@ -137,13 +153,34 @@ func group(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
+// unknownIn refuses an unknown command of a group before cobra parses its flags: a group knows no flag of its
+// commands, so cobra would blame the flag instead of the misspelt command, or print the help of the group.
+func unknownIn(root *cobra.Command, args []string) error {
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		return nil // the shell asks for completions; cobra adds this command when it executes
+	}
+	cmd, rest, err := root.Find(args)
+	if err != nil || !cmd.HasSubCommands() {
+		return err
+	}
+	cmd.InitDefaultHelpFlag()
+	cmd.InitDefaultVersionFlag()
+	cmd.FParseErrWhitelist.UnknownFlags = true
+	_ = cmd.ParseFlags(rest) // the errors of flags are reported when the command executes
+	cmd.FParseErrWhitelist.UnknownFlags = false
+	if names := cmd.Flags().Args(); len(names) > 0 {
+		return unknownCommand(cmd, names[0])
+	}
+	return nil
+}
+
 func unknownCommand(cmd *cobra.Command, name string) error {
 	problem := fmt.Sprintf("unknown command %q",
 		strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath()+" "+name, cmd.Root().Name())))
 	if cmd.SuggestionsMinimumDistance <= 0 {
 		cmd.SuggestionsMinimumDistance = 2
 	}
-	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+	if near := cmd.SuggestionsFor(name); len(near) > 0 && name != "help" {
 		problem += ", did you mean " + strings.Join(near, " or ") + "?"
 	}
 	return usage(cmd, problem)

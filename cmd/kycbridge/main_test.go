@@ -90,6 +90,11 @@ func TestScripts(t *testing.T) {
 	warned := file("warned.yaml", strings.Replace(account, "%", "ondato", 1)+"    poll: {jitter: 0.2}\n")
 	hmac := file("hmac.yaml", strings.Replace(strings.Replace(account, "%", "idwise", 1), "bearer: [hunter2-secret]",
 		"hmac: {secrets: [hunter2-secret]}", 1))
+	creds := file("creds.yaml", "store: {url: 'nats://127.0.0.1:1', credentials_file: none.creds}\nbus: {url: "+
+		"'nats://127.0.0.1:1', tls: {ca: "+dir+"}}\n")
+	folder := file("folder.yaml", "listen: 127.0.0.1:0\nadmin: {listen: 127.0.0.1:0}\nembedded: {listen: 127.0.0.1:0}\n"+
+		"data_dir: "+good+"/data\n")
+	secrets := file("secrets.yaml", "admin: {tokens_file: "+dir+"/none}\nstore: {url: nats://h, token_file: hunter2}\n")
 	bad := file("bad.yaml", "listn: x\nlog: {level: loud}\ndata_dir: ''\n")
 	for _, c := range []struct {
 		args           string
@@ -121,6 +126,13 @@ func TestScripts(t *testing.T) {
 		{"serve --config none.yaml", 1, "",
 			"1 fault:\nnone.yaml: cannot be read: no such file or directory; name a readable file\n", 2},
 		{"serve --config " + bad, 1, "", "3 faults:\n" + bad + ":1: listn: unknown key", 4},
+		{"serve --config " + creds, 1, "", "2 faults:\nstore.credentials_file: the file cannot be read: no such file or " +
+			"directory (none.creds); name a readable file\nbus.tls.ca: the file cannot be read: is a directory (" + dir + ");", 3},
+		{"payloads list --config " + creds, 1, "", "store.credentials_file: the file cannot be read: no such file", 3},
+		{"serve --config " + folder, 1, "", "kycbridge: data_dir: the folder " + good + "/data cannot be used: " + good +
+			": not a directory; name one in which this user may create, read and write files\n", 1},
+		{"serve --config " + secrets, 1, "", secrets + ":1: admin.tokens_file: the file cannot be read: no such file or " +
+			"directory (" + dir + "/none); name a readable file\n", 3},
 		{"config check", 0, "listen: 127.0.0.1:8080\n", "configuration is valid\n", 1},
 		{"config check --config " + good, 0, "bearer:\n            - '[redacted]'\n", "configuration is valid\n", 1},
 		{"config check -c " + warned, 0, "provider: ondato\n",
@@ -140,9 +152,23 @@ func TestScripts(t *testing.T) {
 		{"events --subject kyc..x", 1, "", "--subject kyc..x: not a subject", 1},
 		{"events --user u", 1, "", "--user and --password-file go together", 1},
 		{"events --password-file f", 1, "", "--user and --password-file go together", 1},
-		{"events --user u --password-file none", 1, "", "read password file none: no such file or directory", 1},
+		{"events --user u --password-file none", 1, "", "--password-file: none: no such file or directory; name an " +
+			"existing file (see: kycbridge events --help)\n", 1},
 		{"events --user u --password-file f --creds c", 1, "", "--creds and --user cannot be combined", 1},
 		{"events --url nats://u:hunter2-secret@/", 1, "", "--url: not the address of a NATS server", 1},
+		{"events --url u:hunter2-secret@127.0.0.1:1", 1, "",
+			"kycbridge: connect to NATS at nats://127.0.0.1:1: no NATS server answers there; is kycbridge running, and is this " +
+				"its embedded.listen or your NATS? --url names another\n", 1},
+		{"payloads list --store u:hunter2-secret@127.0.0.1:1", 1, "", "the store at nats://127.0.0.1:1 does not answer", 1},
+		{"events --url http://127.0.0.1:1", 1, "", "--url: not the address of a NATS server", 1},
+		{"events --keys=", 1, "", "--keys is empty: write a value, or omit the flag", 1},
+		{"events -n x", 1, "", "kycbridge: --newest x: write a whole number (see: kycbridge events --help)\n", 1},
+		{"demo --once=x", 1, "", "kycbridge: --once x: write true or false (see: kycbridge demo --help)\n", 1},
+		{"simulate ondato --token-life 5", 1, "", "--token-life 5: write a duration such as 30s, 5m or 72h (see", 1},
+		{"simulate ondato --speed x", 1, "", "--speed x: write a number such as 0.5 (see", 1},
+		{"simulate ondato --listen 9090", 1, "", "--listen: write an address with a port, such as 127.0.0.1:9090 (see", 1},
+		{"completion bash zsh", 1, "", "bash takes flags only, not \"zsh\" (see: kycbridge completion bash --help)\n", 1},
+		{"completion bash", 0, "bash completion V2 for kycbridge", "", 0},
 		{"events --url nats://u:hunter2-secret@127.0.0.1:1,nats://v:hunter2-secret@127.0.0.1:1", 1, "",
 			"connect to NATS at nats://127.0.0.1:1,nats://127.0.0.1:1: ", 1},
 	} {
@@ -159,6 +185,35 @@ func TestScripts(t *testing.T) {
 				t.Error("it shows a secret")
 			}
 		})
+	}
+}
+
+// TestUnknownCommands: an unknown command of any group is a usage error that names it, whatever flags are written
+// beside it.
+func TestUnknownCommands(t *testing.T) {
+	for _, group := range []string{"", "access", "completion", "config", "keys", "log", "payloads"} {
+		var help bytes.Buffer
+		if err := run(t.Context(), strings.Fields(group), nil, &help, io.Discard); err != nil ||
+			!strings.Contains(help.String(), "Available Commands:") {
+			t.Errorf("%q: %v\n%s", group, err, &help)
+		}
+		name := strings.TrimSpace(group + " nonsense")
+		want := fmt.Sprintf("unknown command %q (see: %s --help)", name, strings.TrimSpace("kycbridge "+group))
+		for _, args := range []string{name, name + " --json", name + " --nothing", name + " -c kyc.yaml x", name + " --help",
+			name + " --config=kyc.yaml", "--config kyc.yaml " + name, group + " -- nonsense"} {
+			if group == "" && strings.HasSuffix(args, "-- nonsense") || group != "" && strings.HasPrefix(args, "--config") {
+				continue // cobra finds no command behind these
+			}
+			var out bytes.Buffer
+			err := run(t.Context(), strings.Fields(args), nil, &out, &out)
+			if err == nil || err.Error() != want || out.Len() > 0 {
+				t.Errorf("%q: %v\n%s", args, err, &out)
+			}
+		}
+		err := run(t.Context(), append(strings.Fields(group), "--nothing"), nil, io.Discard, io.Discard)
+		if err == nil || !strings.HasPrefix(err.Error(), "unknown flag: --nothing (see: ") {
+			t.Errorf("%q --nothing: %v", group, err)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
@@ -124,14 +125,23 @@ func (o *payloadFlags) with(cmd *cobra.Command, work func(ctx context.Context, s
 	// Connection failures are reported by the error of the command.
 	a, closeStore, err := app.OpenArchive(cmd.Context(), config, o.access, zap.NewNop())
 	if err != nil {
-		return o.withoutConfig(ended(cmd.Context(), err))
+		return o.withoutConfig(ended(cmd.Context(), fromNATS(err, otherStore)))
 	}
 	defer closeStore()
 	u := newUse(cmd, a.AccessLog, o.why)
-	err = work(cmd.Context(), store{a, config, log, u})
-	u.finish(cmd, err)
-	return ended(cmd.Context(), err)
+	err = ended(cmd.Context(), work(cmd.Context(), store{a, config, log, u}))
+	recorded := u.finish(cmd, err)
+	switch {
+	case !recorded && errors.Is(err, errStoreLost):
+		return fmt.Errorf("%w; the access log has no record of how it ended", err)
+	case !recorded:
+		fmt.Fprintln(cmd.ErrOrStderr(), "kycbridge: the access log has taken no record of this command")
+	}
+	return err
 }
+
+// otherStore is the remedy of fromNATS for commands that open a store.
+const otherStore = "is this the address of the NATS server with the store?"
 
 // withKeys opens the keys of the store, uses them and closes the store.
 func (o *payloadFlags) withKeys(cmd *cobra.Command, work func(context.Context, *app.KeyStore) error) error {
@@ -141,7 +151,7 @@ func (o *payloadFlags) withKeys(cmd *cobra.Command, work func(context.Context, *
 	}
 	k, closeStore, err := app.OpenKeys(cmd.Context(), config, o.access, zap.NewNop())
 	if err != nil {
-		return ended(cmd.Context(), err)
+		return ended(cmd.Context(), fromNATS(err, otherStore))
 	}
 	defer closeStore()
 	return ended(cmd.Context(), work(cmd.Context(), k))
@@ -164,17 +174,40 @@ func (o *payloadFlags) config(cmd *cobra.Command) (*app.Config, error) {
 	if o.access.URL == "" && o.access.User+o.access.CredentialsFile != "" {
 		return nil, usage(cmd, "--user, --password-file and --creds require --store; the configuration contains its own")
 	}
-	return app.LoadConfig(o.file, o.environ, app.ProviderCatalog())
+	if err := credentialFiles(o.access.PasswordFile, o.access.CredentialsFile); err != nil {
+		return nil, usage(cmd, err.Error())
+	}
+	if o.access.URL != "" {
+		address, err := natsAddress("--store", o.access.URL)
+		if err != nil {
+			return nil, usage(cmd, err.Error())
+		}
+		o.access.URL = address
+	}
+	config, err := app.LoadConfig(o.file, o.environ, app.ProviderCatalog())
+	if err == nil && o.access.URL == "" {
+		err = config.CheckFiles()
+	}
+	return config, err
 }
 
+// errStoreLost is the error of a command whose connection to the store was lost.
+var errStoreLost = errors.New("the connection to the store was lost: kycbridge serve, or its NATS server, has " +
+	"stopped or cannot be reached; completed work is kept, so start the command again when it runs")
+
+// lost are the errors of a NATS connection that was lost.
+var lost = []error{context.Canceled, nats.ErrConnectionClosed, nats.ErrConnectionReconnecting, nats.ErrDisconnected,
+	nats.ErrReconnectBufExceeded, nats.ErrNoServers}
+
 // ended replaces errors that do not explain the cause: an operation that stops with the connection to the
-// store is cancelled, as by a signal, and one that the store does not answer exceeds its deadline.
+// store is cancelled, as by a signal, or refused by the library, and one that the store does not answer exceeds its
+// deadline.
 func ended(ctx context.Context, err error) error {
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return err
-	case errors.Is(err, context.Canceled):
-		return errors.New("the connection to the store was lost; completed work is kept, so run the command again")
+	case slices.ContainsFunc(lost, func(cause error) bool { return errors.Is(err, cause) }):
+		return errStoreLost
 	case errors.Is(err, context.DeadlineExceeded):
 		return errors.New("the store did not answer in time; completed work is kept, so run the command again")
 	}

@@ -25,7 +25,8 @@ func TestEmptyFlagsSelectNothing(t *testing.T) {
 	}
 	for _, args := range [][]string{{"list", "--limit", "x"}, {"show", "--seq", "-1"}} {
 		got := finish(t, command(t, append([]string{"payloads"}, args...)...))
-		if got.code != 1 || !strings.Contains(got.stderr, "invalid argument") || strings.Contains(got.stderr, "strconv") {
+		if got.code != 1 || !strings.Contains(got.stderr, ": write a whole number") ||
+			strings.Contains(got.stderr, "strconv") {
 			t.Errorf("%q: %d %s%s", args, got.code, got.stdout, got.stderr)
 		}
 	}

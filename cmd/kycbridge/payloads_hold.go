@@ -40,6 +40,9 @@ Replays and imports are not affected.`,
 			if err != nil {
 				return usage(cmd, err.Error())
 			}
+			if cmd.Flags().Changed("reason") && cmd.Flags().Changed("why") {
+				return usage(cmd, "--reason and --why are the same; write one of the two")
+			}
 			if err := o.needReasonIn("reason", "a hold stops erasures"); err != nil {
 				return usage(cmd, err.Error())
 			}

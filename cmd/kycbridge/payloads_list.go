@@ -82,6 +82,8 @@ func (f *listFlags) check() error {
 		return errors.New("-n: write a number, 0 for all")
 	case f.newest > 0 && f.follow:
 		return errors.New("-n shows stored entries and --follow new ones; write one of the two, or --since with --follow")
+	case f.newest > 0 && f.Limit > 0:
+		return errors.New("-n takes the newest and --limit the oldest; write one of the two")
 	case f.follow && f.Limit > 0:
 		return errors.New("--limit and --follow cannot be combined; write one of the two")
 	}
@@ -176,8 +178,9 @@ const followEvery = time.Second
 // following prints the existing payloads and then new ones, until ctx ends.
 func following(ctx context.Context, filter archive.Filter, from lister, print func(archive.Entry) error) error {
 	seen := map[string]uint64{} // by status, the last sequence
-	for {
+	for began := false; ; began = true {
 		err := from(ctx, filter, func(e archive.Entry) error {
+			began = true
 			if e.Seq <= seen[e.Status] {
 				return nil
 			}
@@ -188,7 +191,11 @@ func following(ctx context.Context, filter archive.Filter, from lister, print fu
 			}
 			return print(e)
 		})
-		if err != nil {
+		switch away, ok := errors.AsType[apiAway](err); {
+		case ok && began:
+			return fmt.Errorf("the connection to the admin API at %s was lost: %s; start the command again when kycbridge "+
+				"serve runs there", away.base, away.why)
+		case err != nil:
 			return err
 		}
 		select {

@@ -327,7 +327,7 @@ func (r *replay) target() (to func(context.Context, *event.Event) error, closeTa
 		return nil, nil, fmt.Errorf("%s exists already: name another file, or write --from to continue it", r.to)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("--to: %w", unwritable(r.to, err))
 	}
 	return r.toWriter(f), f.Close, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -105,9 +104,9 @@ func (f *reportFlags) local(ctx context.Context, cmd *cobra.Command, s store) (e
 // readCheckpoints reads files with checkpoints.
 func readCheckpoints(files []string) (out [][]byte, err error) {
 	for _, file := range files {
-		signed, err := os.ReadFile(file)
+		signed, err := readInput(file, nil, apiLargest)
 		if err != nil {
-			return nil, fmt.Errorf("read the checkpoint: %w", err)
+			return nil, fmt.Errorf("--checkpoint: %w", err)
 		}
 		if !ledger.IsSigned(signed) {
 			return nil, fmt.Errorf("--checkpoint %s: the file contains no checkpoint; kycbridge log checkpoint prints one", file)

@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
@@ -82,7 +85,7 @@ func TestPayloadScripts(t *testing.T) {
 			},
 			"settle": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).settle()) },
 			"top":    func(ts *testscript.TestScript, _ bool, _ []string) { topCommandScript(ts, of(ts)) },
-			"stop":   func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).stop() },
+			"halt":   func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).stop() },
 		},
 	})
 }
@@ -130,7 +133,10 @@ func seeded(env *testscript.Env, port int) (*stored, error) {
 	masked = strings.Replace(masked, "password: hunter2-basic}]}",
 		"password: hunter2-basic}, {username: callbacks, password: wrong}]}\n    pii: masked", 1)
 	for name, text := range map[string]string{file: text, filepath.Join(s.dir, "masked.yaml"): masked,
-		filepath.Join(s.dir, "token"):     "hunter2-token\n",
+		filepath.Join(s.dir, "token"):   "hunter2-token\n",
+		filepath.Join(s.dir, "log.key"): signingKey(),
+		filepath.Join(s.dir, "signed.yaml"): text + "integrity: {log: true, signing_key_file: " +
+			filepath.Join(s.dir, "log.key") + "}\n",
 		filepath.Join(s.dir, "live.yaml"): strings.ReplaceAll(text, "environment: test", "environment: live")} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			return nil, err
@@ -146,6 +152,7 @@ func seeded(env *testscript.Env, port int) (*stored, error) {
 	env.Setenv("CONFIG", file)
 	env.Setenv("CALLBACKS", "http://"+s.app.CallbackAddr())
 	env.Setenv("LIVE", filepath.Join(s.dir, "live.yaml"))
+	env.Setenv("SIGNED", filepath.Join(s.dir, "signed.yaml"))
 	env.Setenv("ADMIN", "http://"+s.app.AdminAddr())
 	env.Setenv("TOKEN", filepath.Join(s.dir, "token"))
 	env.Setenv("MASKED", filepath.Join(s.dir, "masked.yaml"))
@@ -154,6 +161,13 @@ func seeded(env *testscript.Env, port int) (*stored, error) {
 	env.Setenv("APPROVED", "ondato.acme.e0000000-0000-4000-8000-000000000012")
 	env.Setenv("NONE", "00000000-0000-5000-8000-000000000000")
 	return s, s.seed()
+}
+
+// signingKey is a new key for the tamper-evident log.
+func signingKey() string {
+	_, secret, _ := ed25519.GenerateKey(nil)      // fails only without random numbers
+	raw, _ := x509.MarshalPKCS8PrivateKey(secret) // fails only for an unknown kind of key
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
 }
 
 func (s *stored) seed() error {

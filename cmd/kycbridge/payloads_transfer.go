@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -78,7 +80,7 @@ func export(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 	n := 0
 	err := wholeFile(file, func(w io.Writer) (err error) { n, err = write(w); return err })
 	if err == nil {
-		note(cmd, "%s exported to %s", plural(n, "payload"), file)
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s exported to %s\n", plural(n, "payload"), file)
 	}
 	return err
 }
@@ -90,14 +92,13 @@ func wholeFile(name string, write func(io.Writer) error) error {
 	}
 	part, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
-		var failed *os.PathError
-		if errors.As(err, &failed) {
-			err = failed.Err // the path is that of the incomplete file
-		}
-		return fmt.Errorf("write %s: %w", name, err)
+		return unwritable(name, err)
 	}
 	defer os.RemoveAll(part.Name()) // already removed on success
-	if err := errors.Join(write(part), part.Sync(), part.Close()); err != nil {
+	if err := cmp.Or(write(part), part.Sync(), part.Close()); err != nil {
+		if failed, ok := errors.AsType[*fs.PathError](err); ok && failed.Path == part.Name() {
+			return unwritable(name, failed) // the path is that of the incomplete file
+		}
 		return err
 	}
 	err = os.Link(part.Name(), name) // unlike a renaming it never replaces a file
@@ -105,7 +106,9 @@ func wholeFile(name string, write func(io.Writer) error) error {
 	case errors.Is(err, os.ErrExist):
 		return existing(name)
 	case err != nil: // a file system without links
-		return os.Rename(part.Name(), name)
+		if err := os.Rename(part.Name(), name); err != nil {
+			return unwritable(name, err)
+		}
 	}
 	return nil
 }
@@ -183,7 +186,7 @@ func importFile(
 ) (done archive.Imported, n int, err error) {
 	from, size := cmd.InOrStdin(), int64(0)
 	if file != "-" {
-		f, err := os.Open(file)
+		f, err := openInput(file)
 		if err != nil {
 			return done, 0, err
 		}
@@ -204,12 +207,16 @@ func importFile(
 			bar.set(int64(n))
 		}
 	})
-	next := fmt.Sprintf("%s stored; run it again, what is stored is left alone", plural(done.Stored, "payload"))
+	stored := plural(done.Stored, "payload") + " stored"
 	if dryRun {
-		next = "nothing was stored"
+		stored = "nothing was stored"
 	}
-	if stopped := broken(ctx, err, next); stopped != nil {
+	const again = "run it again, what is stored is left alone"
+	switch stopped := broken(ctx, err, stored+"; "+again); {
+	case stopped != nil:
 		err = stopped
+	case err != nil:
+		err = fmt.Errorf("%s: %w; %s; correct it and %s", inputName(file), err, stored, again)
 	}
 	return done, n, err
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"kycbridge/event"
 	"kycbridge/internal/archive"
 )
@@ -61,6 +63,10 @@ func TestEnds(t *testing.T) {
 	slow := fmt.Errorf("keep payloads out of the log: %w", context.DeadlineExceeded)
 	if err := ended(t.Context(), slow); quietPipe(err) == nil || !strings.Contains(err.Error(), "did not answer in time") {
 		t.Errorf("a store that does not answer: %v", err)
+	}
+	refused := fmt.Errorf("look up stream: %w", nats.ErrReconnectBufExceeded) // of a server that has stopped
+	if err := ended(t.Context(), refused); !errors.Is(err, errStoreLost) {
+		t.Error(err)
 	}
 	if err := ended(interruptedContext, lost); quietPipe(err) != nil {
 		t.Errorf("a signal: %v", err)

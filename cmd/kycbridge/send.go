@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -41,6 +42,7 @@ an HMAC secret, with an access token if it has only OAuth 2 clients. It makes an
 like any other, so only accounts with environment: test are allowed. Without a case the
 cases of the provider are listed.
 
+The exit code is 1 if the body is refused or quarantined, because it leads to no event then.
 A case that was sent before is a duplicate: its ids are always the same.`,
 		Example: `  kycbridge send ondato kyc-identification-approved --config kycbridge.yaml
   kycbridge send signzy ./body.json --config kycbridge.yaml --url https://kyc.example.com`,
@@ -102,6 +104,9 @@ func listCases(w io.Writer, provider string) error {
 
 // bodyOf is the body of a case, or of a file: an argument that looks like a file name, or exists.
 func bodyOf(provider, name string, stdin io.Reader) ([]byte, error) {
+	if name == "" {
+		return nil, errNoName
+	}
 	isFile := name == "-" || strings.ContainsAny(name, "/.")
 	if !isFile {
 		for _, c := range casesOf(provider) {
@@ -109,7 +114,7 @@ func bodyOf(provider, name string, stdin io.Reader) ([]byte, error) {
 				return c.Body, nil
 			}
 		}
-		if _, err := os.Stat(name); err != nil {
+		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%s has no case %s, and there is no such file; kycbridge send %s lists the cases", provider,
 				name, provider)
 		}
@@ -205,6 +210,8 @@ func (o *sendFlags) answered(w io.Writer, status int, raw []byte) error {
 		PayloadID      string `json:"payload_id"`
 		VerificationID string `json:"verification_id"`
 		Reason         string `json:"reason"`
+
+		Errors []kycbridge.FieldError `json:"errors"`
 	}
 	if status != http.StatusOK {
 		var p apiProblem
@@ -223,10 +230,19 @@ func (o *sendFlags) answered(w io.Writer, status int, raw []byte) error {
 	if err := json.Unmarshal(raw, &a); err != nil || a.Status == "" {
 		return errors.New("answered 200 without a receipt of kycbridge")
 	}
+	var err error
 	if o.asJSON {
-		_, err := fmt.Fprintf(w, "%s\n", bytes.TrimSpace(raw))
-		return err
+		_, err = fmt.Fprintf(w, "%s\n", bytes.TrimSpace(raw))
+	} else {
+		pairs := []string{"answered", fmt.Sprintf("%d %s", status, a.Status) + after(": ", a.Reason), "payload", a.PayloadID,
+			"verification", a.VerificationID}
+		for _, e := range a.Errors {
+			pairs = append(pairs, "error", strings.TrimSpace(e.Path+" "+e.Message))
+		}
+		err = labelled(w, pairs...)
 	}
-	return labelled(w, "answered", fmt.Sprintf("%d %s", status, a.Status)+after(": ", a.Reason), "payload", a.PayloadID,
-		"verification", a.VerificationID)
+	if err == nil && a.Status == kycbridge.ReceiptQuarantined {
+		return fmt.Errorf("the body was quarantined: %s; it leads to no event", a.Reason)
+	}
+	return err
 }

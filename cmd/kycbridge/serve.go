@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -40,7 +41,7 @@ providers. The API for operators is available in every role.`,
 			if err != nil {
 				return err
 			}
-			if err := config.Serves(want); err != nil {
+			if err := cmp.Or(config.Serves(want), config.CheckFiles()); err != nil {
 				return err
 			}
 			return serve(cmd.Context(), config, want, cmd.ErrOrStderr(),
@@ -70,7 +71,7 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 	options = append(options, app.WithVersion(programVersion()), app.WithLogLevel(setLevel))
 	a, err := app.Start(ctx, config, roles, log, options...)
 	if err != nil {
-		return err
+		return config.StartFault(err)
 	}
 	patience := config.Receive.Drain + stopTimeout
 	defer func() {

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -82,6 +84,9 @@ func (f *simulateFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	o := f.Options
+	if !app.ListenAddress(o.Listen) {
+		return usage(cmd, "--listen: write an address with a port, such as 127.0.0.1:9090")
+	}
 	if err := simulateFaults(cmd, &o, f.errorShare); err != nil {
 		return err
 	}
@@ -167,13 +172,18 @@ func readSecret(file string) (string, error) {
 	if file == "" {
 		return "", nil
 	}
-	raw, err := os.ReadFile(file)
+	raw, err := readInput(file, nil, apiLargest)
 	if err != nil {
-		return "", fmt.Errorf("read --callback-secret-file: %w", err)
+		return "", fmt.Errorf("--callback-secret-file: %w", err)
 	}
 	secret, _, _ := strings.Cut(string(raw), "\n")
-	if secret = strings.TrimSpace(secret); secret == "" || strings.ContainsAny(secret, "\"\\") {
-		return "", fmt.Errorf("the file of --callback-secret-file must hold one line without quotes and backslashes")
+	secret = strings.TrimSpace(secret)
+	switch {
+	case secret == "":
+		return "", fmt.Errorf("--callback-secret-file: the first line of %s is empty; write the credential into it", file)
+	case strings.ContainsAny(secret, "\"\\"), !utf8.ValidString(secret), strings.ContainsFunc(secret, unicode.IsControl):
+		return "", fmt.Errorf("--callback-secret-file: the first line of %s cannot be a credential; write text without "+
+			"quotes and backslashes into it", file)
 	}
 	return secret, nil
 }
@@ -186,6 +196,9 @@ func runSimulated(ctx context.Context, provider simulate.Provider, o simulate.Op
 	}
 	o.Answered = func(status int, body []byte) { fmt.Fprintln(stderr, callbackAnswer(status, body)) }
 	server, err := simulate.Start(provider, o)
+	if failed, ok := errors.AsType[*net.OpError](err); ok {
+		return fmt.Errorf("--listen: %s", app.ListenProblem(o.Listen, failed))
+	}
 	if err != nil {
 		return err
 	}

@@ -47,10 +47,9 @@ func (f *tlsFlags) client() (*http.Client, error) {
 		return nil, fmt.Errorf("%[1]scert-file and %[1]skey-file belong together: write both or neither", f.prefix)
 	}
 	if f.cert != "" {
-		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+		pair, err := f.clientCertificate()
 		if err != nil {
-			return nil, fmt.Errorf("%[1]scert-file and %[1]skey-file: %[2]s and %[3]s are not a certificate and its key in PEM",
-				f.prefix, f.cert, f.key)
+			return nil, err
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
@@ -58,6 +57,23 @@ func (f *tlsFlags) client() (*http.Client, error) {
 	transport.TLSClientConfig = config
 	return &http.Client{Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, nil
+}
+
+// clientCertificate reads the client certificate and its key.
+func (f *tlsFlags) clientCertificate() (pair tls.Certificate, err error) {
+	cert, err := readInput(f.cert, nil, apiLargest)
+	if err != nil {
+		return pair, fmt.Errorf("%scert-file: %w", f.prefix, err)
+	}
+	key, err := readInput(f.key, nil, apiLargest)
+	if err != nil {
+		return pair, fmt.Errorf("%skey-file: %w", f.prefix, err)
+	}
+	if pair, err = tls.X509KeyPair(cert, key); err != nil {
+		return pair, fmt.Errorf("%[1]scert-file and %[1]skey-file: %[2]s and %[3]s are not a certificate and its key in PEM",
+			f.prefix, f.cert, f.key)
+	}
+	return pair, nil
 }
 
 // noRedirects is a client without files.

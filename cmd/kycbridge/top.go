@@ -41,7 +41,7 @@ events; everything else from the admin API, with a token.
 		Example: "  kycbridge top --token-file ./token",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := oneCredential(o.ReadOptions); err != nil {
+			if err := readable(&o.ReadOptions); err != nil {
 				return usage(cmd, err.Error())
 			}
 			if !terminal(cmd.InOrStdin()) || !terminal(cmd.OutOrStdout()) {
@@ -87,7 +87,7 @@ func (o *topFlags) run(cmd *cobra.Command, client *apiClient) error {
 			return nil
 		})
 		if err != nil && ctx.Err() == nil {
-			program.Send(topFault{err})
+			program.Send(topFault{fromNATS(err, otherURL)})
 		}
 	}()
 	_, err := program.Run()

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -294,9 +296,12 @@ the expected event of a first payload, or {"no_event": "<why>"}.
 
 // testCases maps the cases of a folder and lists the different ones.
 func testCases(ctx context.Context, dir string, update bool, w io.Writer) error {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return fmt.Errorf("%s is no folder; name the one with the cases", dir)
+	}
 	cases, err := fixture.LoadFrom(os.DirFS(dir), ".")
 	if err != nil {
-		return err
+		return caseFault(err)
 	}
 	if len(cases) == 0 {
 		return fmt.Errorf("there is no case in %s: a case is a folder %s with body.json and case.json", dir,
@@ -329,6 +334,16 @@ func testCases(ctx context.Context, dir string, update bool, w io.Writer) error 
 	return err
 }
 
+// caseFault is the error of a case that cannot be read, without the words of the library for JSON.
+func caseFault(err error) error {
+	what, _, _ := strings.Cut(err.Error(), ": ")
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("%s: %s cannot be read: %w; write it", what, path.Base(failed.Path), failed.Err)
+	}
+	return fmt.Errorf("%s: case.json, or callback.json, is not the JSON that is expected; kycbridge test --help "+
+		"describes it", what)
+}
+
 // testCase maps one case and describes the difference; "" if there is none.
 func testCase(
 	ctx context.Context, accounts kycbridge.Accounts, dir string, c fixture.Case, update bool,
@@ -357,7 +372,11 @@ func testCase(
 		return "", err
 	}
 	if update {
-		return "written", os.WriteFile(filepath.Join(dir, filepath.FromSlash(c.Dir()), "golden.json"), got, 0o644)
+		golden := filepath.Join(dir, filepath.FromSlash(c.Dir()), "golden.json")
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			return "", unwritable(golden, err)
+		}
+		return "written", nil
 	}
 	if c.Golden == nil {
 		return "golden.json is missing", nil

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Fault is one error in a configuration. It names keys and variables, never the value: any value may be a
-// secret.
+// Fault is one error in a configuration. It names keys and variables, and the path of a file (pathShown), never
+// another value: any value may be a secret.
 type Fault struct {
 	File     string // "" if the fault is not in a file
 	Line     int    // of the key, or of the section where a key is missing

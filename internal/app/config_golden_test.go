@@ -265,8 +265,9 @@ var goldenConfigs = []struct {
 
 // TestConfigGolden: the faults and the values of a configuration do not change.
 func TestConfigGolden(t *testing.T) {
-	files := strings.NewReplacer("{one}", write(t, "secret-one\n"), "{several}", write(t, "secret-a\n\nsecret-b\r\n"),
-		"{empty}", write(t, "\n"))
+	one, several, empty := write(t, "secret-one\n"), write(t, "secret-a\n\nsecret-b\r\n"), write(t, "\n")
+	files := strings.NewReplacer("{one}", one, "{several}", several, "{empty}", empty)
+	names := strings.NewReplacer(one, "{one}", several, "{several}", empty, "{empty}")
 	var out strings.Builder
 	for _, c := range goldenConfigs {
 		environ := slices.Clone(c.environ)
@@ -274,7 +275,7 @@ func TestConfigGolden(t *testing.T) {
 			environ[i] = files.Replace(environ[i])
 		}
 		config, err := load(files.Replace(c.text), environ...)
-		fmt.Fprintf(&out, "== %s\n%s\n", c.name, outcome(config, err))
+		fmt.Fprintf(&out, "== %s\n%s\n", c.name, names.Replace(outcome(config, err)))
 	}
 	name := filepath.Join("testdata", "configs.golden")
 	if *update {

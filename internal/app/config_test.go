@@ -373,8 +373,8 @@ func TestFaults(t *testing.T) {
 		{"twins", "admin:\n  tokens: [long-enough]\n  tokens_file: f",
 			"kyc.yaml:3: admin.tokens_file: stands beside tokens; write one of the two"},
 		{"missing secret file", account("api: {client_secret_file: testdata/none}"),
-			"kyc.yaml:6: accounts[0].api.client_secret_file: the file cannot be read: no such file or directory; name a " +
-				"readable file"},
+			"kyc.yaml:6: accounts[0].api.client_secret_file: the file cannot be read: no such file or directory (testdata/none); " +
+				"name a readable file"},
 		{"file twin of no secret", account("api: {client_id_file: testdata/full.yaml}"),
 			"kyc.yaml:6: accounts[0].api.client_id_file: unknown key; write one of client_id, client_secret, idv_url, " +
 				"kyc_url, setup_id, timeout, token_url"},
@@ -558,10 +558,11 @@ accounts:
 	}
 
 	for file, want := range map[string]string{
-		write(t, "\n\n"): "kyc.yaml:1: bus.token_file: the file is empty; write the secret into it",
-		several:          "kyc.yaml:1: bus.token_file: the file holds several lines; write one secret into it",
-		t.TempDir():      "kyc.yaml:1: bus.token_file: the file cannot be read: is a directory; name a readable file",
+		write(t, "\n\n"): "the file is empty (FILE); write the secret into it",
+		several:          "the file holds several lines (FILE); write one secret into it",
+		t.TempDir():      "the file cannot be read: is a directory (FILE); name a readable file",
 	} {
+		want = "kyc.yaml:1: bus.token_file: " + strings.Replace(want, "FILE", file, 1)
 		if _, err := load("bus: {url: 'nats://h', token_file: " + file + "}"); err == nil || err.Error() != want {
 			t.Errorf("got %v\nwant %s", err, want)
 		}

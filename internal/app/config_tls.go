@@ -135,7 +135,8 @@ func (c checker) listenTLS(key string, t ListenTLS) {
 	}
 	_, faults := t.load()
 	for _, f := range faults {
-		c.fault(join(key, f.key), f.problem, f.remedy)
+		path := map[string]string{"cert": t.Cert, "key": t.Key, "client_ca": t.ClientCA}[f.key]
+		c.fault(join(key, f.key), f.problem+pathShown(path), f.remedy)
 	}
 }
 

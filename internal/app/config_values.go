@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -119,7 +120,7 @@ func (r *reader) secrets(key, file string, want fileContent) []string {
 	raw, err := readFile(file)
 	r.files.add(file, raw, err)
 	if err != nil {
-		r.add(key, "the file cannot be read: "+err.Error(), "name a readable file")
+		r.add(key, "the file cannot be read: "+err.Error()+pathShown(file), "name a readable file")
 		return nil
 	}
 	isKey := strings.HasPrefix(string(raw), "-----BEGIN ") || strings.HasPrefix(string(raw), "{")
@@ -134,12 +135,28 @@ func (r *reader) secrets(key, file string, want fileContent) []string {
 	}
 	switch {
 	case len(out) == 0:
-		r.add(key, "the file is empty", "write the secret into it")
+		r.add(key, "the file is empty"+pathShown(file), "write the secret into it")
 	case len(out) > 1 && want == oneSecret:
-		r.add(key, "the file holds several lines", "write one secret into it")
+		r.add(key, "the file holds several lines"+pathShown(file), "write one secret into it")
 		return nil
 	}
 	return out
+}
+
+// plainPath matches a path that no secret resembles: of several parts, or with a usual extension.
+var plainPath = regexp.MustCompile(
+	`^(/|\.{1,2}/)?([a-z0-9._-]+/)+[a-z0-9._-]+$|^[A-Za-z0-9_-]+\.(pem|crt|cer|key|keys|pub|jwk|txt|json|token|secret)$`)
+
+// pathShown is the path of a file for the end of a problem. It is "" if the text may be a secret that was written
+// where a path belongs: it is no file, is in no folder, and does not look like a path.
+func pathShown(path string) string {
+	folder := filepath.Dir(path)
+	_, noFile := os.Lstat(path)
+	_, noFolder := os.Stat(folder)
+	if noFile != nil && (noFolder != nil || folder == "." || folder == "/") && !plainPath.MatchString(path) {
+		return ""
+	}
+	return " (" + path + ")"
 }
 
 // maxFile limits the configuration file and each secret file.

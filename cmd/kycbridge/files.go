@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// unreadable is the error of a file that cannot be read: its name, what is wrong with it, and what to do.
+func unreadable(name string, err error) error {
+	switch {
+	case name == "":
+		return errNoName
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: %w; name an existing file", name, syscall.ENOENT)
+	case errors.Is(err, syscall.EISDIR):
+		return fmt.Errorf("%s is a folder; name a file", name)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%s: a part of this path is a file and not a folder; name an existing file", name)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s: permission denied; name a file that this user may read", name)
+	}
+	return fmt.Errorf("%s cannot be read: %w; name another file", name, withoutPath(err))
+}
+
+// unwritable is the error of a file that cannot be created or written.
+func unwritable(name string, err error) error {
+	folder := filepath.Dir(name)
+	_, noFolder := os.Stat(folder)
+	switch {
+	case name == "":
+		return errNoName
+	case errors.Is(err, fs.ErrNotExist) && errors.Is(noFolder, fs.ErrNotExist):
+		return fmt.Errorf("%s cannot be written: the folder %s does not exist; make it, or name another file", name, folder)
+	case errors.Is(err, syscall.EISDIR):
+		return fmt.Errorf("%s is a folder; name a file", name)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%s cannot be written: a part of this path is a file and not a folder; name another file", name)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s cannot be written: permission denied; name a file where this user may write", name)
+	}
+	return fmt.Errorf("%s cannot be written: %w; name another file, or correct the cause", name, withoutPath(err))
+}
+
+// errNoName is the error of an empty file name, such as an unset variable of a script.
+var errNoName = errors.New("the name of the file is empty; write one")
+
+// withoutPath is the cause of an error about a file, whose message names the file already.
+func withoutPath(err error) error {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathError.Err
+	}
+	if linkError, ok := errors.AsType[*os.LinkError](err); ok {
+		return linkError.Err
+	}
+	return err
+}
+
+// openInput opens a file for reading; a folder is refused.
+func openInput(name string) (*os.File, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, unreadable(name, err)
+	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		f.Close()
+		return nil, unreadable(name, syscall.EISDIR)
+	}
+	return f, nil
+}
+
+// inputName names an input in messages.
+func inputName(name string) string {
+	if name == "-" {
+		return "standard input"
+	}
+	return name
+}
+
+// readInput reads a file of at most limit bytes, or stdin for "-".
+func readInput(name string, stdin io.Reader, limit int64) ([]byte, error) {
+	from := stdin
+	if name != "-" || stdin == nil {
+		f, err := openInput(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		from = f
+	}
+	name = inputName(name)
+	raw, err := io.ReadAll(io.LimitReader(from, limit+1))
+	if err != nil {
+		return nil, unreadable(name, err)
+	}
+	if int64(len(raw)) > limit {
+		return nil, fmt.Errorf("%s is larger than %d MiB", name, limit>>20)
+	}
+	return raw, nil
+}
+
+// readObject reads a JSON object of at most limit bytes from a file or stdin.
+func readObject(name string, stdin io.Reader, limit int64) (map[string]json.RawMessage, error) {
+	raw, err := readInput(name, stdin, limit)
+	if err != nil {
+		return nil, err
+	}
+	name = inputName(name)
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return nil, fmt.Errorf("%s is empty; write a JSON object into it", name)
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &object); err != nil || object == nil {
+		return nil, fmt.Errorf("%s does not contain a JSON object", name)
+	}
+	return object, nil
+}
