@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -217,12 +216,8 @@ func fromNATS(err error, remedy string) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, nats.ErrNoServers):
-		why = "no NATS server answers there"
-	case errors.Is(err, nats.ErrSecureConnWanted):
-		why = "the server does not use TLS: write nats:// instead of tls://"
-	case errors.Is(err, nats.ErrSecureConnRequired):
-		why = "the server requires TLS: write tls:// instead of nats://"
+	case app.ConnectProblem(err) != "":
+		why = app.ConnectProblem(err)
 	case noHost:
 		why = "no such host"
 	case tlsCause(err) != "":

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
@@ -195,10 +194,6 @@ func (o *payloadFlags) config(cmd *cobra.Command) (*app.Config, error) {
 var errStoreLost = errors.New("the connection to the store was lost: kycbridge serve, or its NATS server, has " +
 	"stopped or cannot be reached; completed work is kept, so start the command again when it runs")
 
-// lost are the errors of a NATS connection that was lost.
-var lost = []error{context.Canceled, nats.ErrConnectionClosed, nats.ErrConnectionReconnecting, nats.ErrDisconnected,
-	nats.ErrReconnectBufExceeded, nats.ErrNoServers}
-
 // ended replaces errors that do not explain the cause: an operation that stops with the connection to the
 // store is cancelled, as by a signal, or refused by the library, and one that the store does not answer exceeds its
 // deadline.
@@ -206,7 +201,7 @@ func ended(ctx context.Context, err error) error {
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return err
-	case slices.ContainsFunc(lost, func(cause error) bool { return errors.Is(err, cause) }):
+	case errors.Is(err, context.Canceled) || app.ConnectionLost(err):
 		return errStoreLost
 	case errors.Is(err, context.DeadlineExceeded):
 		return errors.New("the store did not answer in time; completed work is kept, so run the command again")

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -147,4 +148,23 @@ func ListenProblem(address string, err error) string {
 		return "there is no host " + unknown.Name + "; write an address of this machine, such as 127.0.0.1"
 	}
 	return "cannot listen on " + address + ": " + err.Error()
+}
+
+// ConnectProblem is why a connection to a NATS server could not be made, and what to do; "" for other errors.
+func ConnectProblem(err error) string {
+	switch {
+	case errors.Is(err, nats.ErrNoServers):
+		return "no NATS server answers there"
+	case errors.Is(err, nats.ErrSecureConnWanted):
+		return "the server does not use TLS: write nats:// instead of tls://"
+	case errors.Is(err, nats.ErrSecureConnRequired):
+		return "the server requires TLS: write tls:// instead of nats://"
+	}
+	return ""
+}
+
+// ConnectionLost reports whether a request failed because its connection to NATS was lost.
+func ConnectionLost(err error) bool {
+	return slices.ContainsFunc([]error{nats.ErrConnectionClosed, nats.ErrConnectionReconnecting, nats.ErrDisconnected,
+		nats.ErrReconnectBufExceeded, nats.ErrNoServers}, func(cause error) bool { return errors.Is(err, cause) })
 }
