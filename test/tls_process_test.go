@@ -288,7 +288,7 @@ func TestAdminCertificates(t *testing.T) {
 	}
 	// No key is configured here, so a 404 shows that the listener was reached over TLS.
 	keys := []string{"events", "--url", b.eventsURL(), "--keys", address + "/.well-known/jwks.json"}
-	for want, more := range map[string][]string{"answers 404": {"--keys-ca-file", caFile}, "unknown authority": nil} {
+	for want, more := range map[string][]string{"answers 404": {"--keys-ca-file", caFile}, "is not trusted here": nil} {
 		if code, _, stderr := run(t, "kycbridge", append(keys, more...)...); code != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("keys, %q: %d %s", want, code, stderr)
 		}
@@ -447,7 +447,7 @@ func TestSendersWithClientCertificates(t *testing.T) {
 	for want, more := range map[string][]string{
 		"name one with --cert-file and --key-file":   {"--ca-file", caFile},
 		"--cert-file and --key-file belong together": {"--ca-file", caFile, "--cert-file", cert},
-		"signed by unknown authority":                {"--cert-file", cert, "--key-file", key},
+		"of an authority that is not trusted here":   {"--cert-file", cert, "--key-file", key},
 		"contains no certificate in PEM":             {"--ca-file", key, "--cert-file", cert, "--key-file", key},
 	} {
 		if code, text := send(more...); code == 0 || !strings.Contains(text, want) {
