@@ -12,9 +12,10 @@ import (
 type attemptOrder int
 
 const (
-	sameAttempt  attemptOrder = iota // the same attempt, or the fact has no attempt id
-	olderAttempt                     // an attempt before it
-	newerAttempt                     // an attempt after it
+	sameAttempt    attemptOrder = iota // the same attempt, or the fact has no attempt id
+	olderAttempt                       // an attempt before it
+	newerAttempt                       // an attempt after it
+	unknownAttempt                     // an attempt that may be older or newer than the one that has been decided
 )
 
 // otherAttempt reports whether f and g belong to two attempts.
@@ -22,8 +23,13 @@ func (f Fact) otherAttempt(g Fact) bool {
 	return f.Attempt.ID != "" && g.Attempt.ID != "" && f.Attempt.ID != g.Attempt.ID
 }
 
+// isOtherAttempt reports whether f belongs to another attempt than the one whose facts d holds.
+func (d *Revision) isOtherAttempt(f Fact) bool {
+	return f.Attempt.ID != "" && d.Memory.Attempt != "" && keyOf(f.Attempt.ID) != d.Memory.Attempt
+}
+
 // attemptOrder returns the position of f's attempt, and records the attempt. Attempts are ordered by the provider's
-// creation time, if it is plausible, else by their first occurrence.
+// creation time, if it is plausible; if no time of the two is known, by their first occurrence.
 func (d *Revision) attemptOrder(f Fact) attemptOrder {
 	if f.Attempt.ID == "" {
 		return sameAttempt
@@ -40,17 +46,64 @@ func (d *Revision) attemptOrder(f Fact) attemptOrder {
 	switch {
 	case at < 0:
 		at = m.insert(seen)
-	case m.Attempts[at].CreatedAt.IsZero():
-		m.Attempts[at].CreatedAt = seen.CreatedAt // an earlier fact did not state it
+	case m.Attempts[at].CreatedAt.IsZero() && !seen.CreatedAt.IsZero(): // an earlier fact did not state it
+		m.Attempts = slices.Delete(m.Attempts, at, at+1)
+		at = m.insert(seen)
 	}
 	current := slices.IndexFunc(m.Attempts, func(s SeenAttempt) bool { return s.Key == m.Attempt })
-	switch {
+	switch untimed := m.Attempts[at].CreatedAt.IsZero(); {
+	case untimed != m.Attempts[current].CreatedAt.IsZero() && untimed == (at > current):
+		return d.uncertainOrder(f, untimed)
 	case at < current:
 		return olderAttempt
 	case at > current:
 		return newerAttempt
 	}
 	return sameAttempt
+}
+
+// uncertainOrder is the position of f's attempt if one of the two has no time of creation and was seen later: that does
+// not prove that it is newer. untimed: f's attempt is that one.
+func (d *Revision) uncertainOrder(f Fact, untimed bool) attemptOrder {
+	isDecided := d.Decision.Outcome != event.OutcomeNone || d.Memory.Verdict != nil || d.Memory.Doubt != nil
+	isApproved, refuses := d.Decision.Outcome == event.OutcomeApproved, d.refuses(f)
+	switch {
+	case untimed && f.ReceivedAt.Before(d.Memory.BegunAt):
+		return olderAttempt // it was seen before
+	case untimed && isDecided && (!isApproved || !refuses), !untimed && isApproved && refuses:
+		return unknownAttempt
+	case untimed || !isDecided && refuses:
+		return newerAttempt
+	}
+	return olderAttempt
+}
+
+// refuses reports whether f is a verdict that does not approve, or a doubt. A doubt that was received before the
+// current attempt began, or before its verdict, is older than those.
+func (d *Revision) refuses(f Fact) bool {
+	m := &d.Memory
+	if f.Effect != EffectDoubt {
+		return f.Effect == EffectVerdict && f.Decision.Outcome != event.OutcomeApproved
+	}
+	return !f.ReceivedAt.Before(m.BegunAt) && (m.Verdict == nil || !f.ReceivedAt.Before(m.Verdict.Received))
+}
+
+// decideUnordered applies f, a fact of an attempt that may be older or newer than the one that has been decided. An
+// approval does not replace another decision, and does not remain beside one.
+func (d *Revision) decideUnordered(f Fact) (noEvent string) {
+	isApproved := d.Decision.Outcome == event.OutcomeApproved
+	isApproval := f.Effect == EffectVerdict && f.Decision.Outcome == event.OutcomeApproved
+	switch {
+	case !isApproval && !d.refuses(f), isApproval && d.approvedAtReceipt(f):
+		return NoEventOld
+	case isApproval == isApproved || d.Decision.Outcome == event.OutcomeReview && d.saysUntimed():
+		return NoEventUnchanged
+	}
+	if at := f.moment(); isApproved && (d.Memory.Denied == nil || at.after(*d.Memory.Denied)) {
+		d.Memory.Denied = &at // the next approval must be newer
+	}
+	d.reviewUntimed()
+	return ""
 }
 
 // adopt sets the attempt of a state without one. An event of an earlier version has its id among the
@@ -100,7 +153,7 @@ func (d *Revision) startAttempt(f Fact) {
 	m := &d.Memory
 	m.Attempt, m.Cross = keyOf(a.ID), Cross{}
 	m.Verdict, m.Reopened, m.Answered, m.Overruled, m.Revoked = nil, nil, nil, nil, nil
-	m.Doubt, m.End, m.Denied, m.Before = nil, nil, nil, nil
+	m.Doubt, m.End, m.Denied, m.Before, m.Maker = nil, nil, nil, nil, nil
 	m.BegunAt = f.ReceivedAt
 }
 

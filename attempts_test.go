@@ -191,3 +191,71 @@ func TestAttemptsWithoutATime(t *testing.T) {
 		t.Errorf("an older attempt is %d", order)
 	}
 }
+
+// TestAttemptsOfUnknownOrder: an attempt without a time of creation that is seen after one with a time is not known to
+// be newer. Its approval does not replace what was decided about the other one, and does not remain beside it.
+func TestAttemptsOfUnknownOrder(t *testing.T) {
+	dated := func(attempt string, minute int, o Observation) Observation {
+		o = of(attempt, o)
+		o.Attempt.CreatedAt = at(minute, o).OccurredAt
+		return o
+	}
+	created := progress(event.StatusInProgress)
+	checkRule(t, map[string]ruleCase{
+		"an approval after a rejection": {
+			[]Fact{at(10, dated("1", 1, rejected())), at(20, of("2", approved()))},
+			"completed updated", "in_review/review system.untimed",
+		},
+		"with its first message before": {
+			[]Fact{at(10, dated("1", 1, rejected())), at(15, of("2", created)), at(20, of("2", approved()))},
+			"completed old updated", "in_review/review system.untimed",
+		},
+		"an approval after a doubt": {
+			[]Fact{at(10, dated("1", 1, contradiction())), at(20, of("2", approved()))},
+			"updated updated", "in_review/review system.untimed",
+		},
+		"a doubt leaves a rejection": {
+			[]Fact{at(10, dated("1", 1, rejected())), at(20, of("2", contradiction()))},
+			"completed unchanged", "completed/rejected",
+		},
+		"a rejection after an approval": {
+			[]Fact{at(10, dated("1", 1, approved())), at(20, of("2", rejected()))},
+			"completed completed", "completed/rejected",
+		},
+		"the other order": {
+			[]Fact{at(10, of("2", approved())), at(20, dated("1", 1, rejected()))},
+			"completed completed", "completed/rejected",
+		},
+		"a rejection of the other attempt, which was seen before": {
+			[]Fact{at(5, dated("1", 1, created)), at(10, of("2", approved())), at(20, dated("1", 1, rejected()))},
+			"updated completed updated", "in_review/review system.untimed",
+		},
+		"and the approval once more": {
+			[]Fact{at(5, dated("1", 1, created)), at(10, of("2", approved())), at(20, dated("1", 1, rejected())),
+				at(15, of("2", approved()))},
+			"updated completed updated updated", "unknown/none system.contradiction",
+		},
+		"a rejection while nothing is decided": {
+			[]Fact{at(5, dated("1", 1, created)), at(6, of("2", created)), at(10, dated("1", 1, rejected())),
+				at(20, of("2", approved()))},
+			"updated updated completed updated", "in_review/review system.untimed",
+		},
+		"a time that shows that it is newer": {
+			[]Fact{at(10, dated("1", 1, rejected())), at(15, of("2", created)), at(20, dated("2", 11, approved()))},
+			"completed old completed", "completed/approved",
+		},
+		"a time that shows that it is older": {
+			[]Fact{at(10, dated("1", 5, rejected())), at(20, dated("2", 1, approved()))},
+			"completed old", "completed/rejected",
+		},
+		"a time that shows it too late": {
+			[]Fact{at(6, dated("1", 5, created)), at(7, of("2", created)), at(20, dated("2", 1, approved())),
+				at(30, dated("1", 5, rejected()))},
+			"updated updated completed completed", "completed/rejected",
+		},
+		"no time of either: the one seen later is newer": {
+			[]Fact{at(10, of("1", rejected())), at(20, of("2", approved()))},
+			"completed completed", "completed/approved",
+		},
+	})
+}

@@ -8,7 +8,7 @@ import (
 
 // decide applies a verdict, a doubt or a reopening.
 func (d *Revision) decide(f Fact, stale bool) (noEvent string) {
-	o := f.Observation
+	o := d.withMaker(f)
 	switch {
 	case d.repeatsRevoked(f), d.yieldsToHigherStage(f) && stale:
 		return NoEventOld
@@ -39,20 +39,25 @@ func (d *Revision) decide(f Fact, stale bool) (noEvent string) {
 	d.setStatus(o)
 	d.Payload.Confirmed = confirmed && d.Decision.Outcome != event.OutcomeNone
 	d.Memory.recordVerdict(f)
-	if m := &d.Memory; !d.applyDoubt(known) && d.Decision.Outcome == event.OutcomeApproved && m.isDenied(f) {
+	switch {
+	case d.applyDoubt(known) || d.Decision.Outcome != event.OutcomeApproved:
+	case d.Memory.isDenied(f):
+		o.Reasons = known
 		d.setStatus(asDoubt(o))
+	case d.overrulesMaker(f):
+		d.review(o.Decisions)
 	}
 	return ""
 }
 
 // isDenied reports whether the verdict f is not known to be newer than a note with another outcome. An
-// untimed verdict is never known to be newer.
+// untimed verdict is never known to be newer, nor is one that was received before an untimed note.
 func (m *Memory) isDenied(f Fact) bool {
 	switch {
 	case m.Denied == nil:
 		return false
 	case m.Denied.At.IsZero():
-		return f.untimed()
+		return f.untimed() || !f.ReceivedAt.After(m.Denied.Received)
 	}
 	return !m.Verdict.after(*m.Denied)
 }
@@ -141,14 +146,19 @@ func (d *Revision) resolveUntimed(f Fact) (noEvent string) {
 	if f.Decision.Outcome == d.Decision.Outcome || d.Decision.Outcome == event.OutcomeReview && d.saysUntimed() {
 		return NoEventUnchanged
 	}
+	d.reviewUntimed()
+	mergeMap(&d.Provider.Status, f.ProviderStatus, false)
+	return ""
+}
+
+// reviewUntimed turns the current decision into a review, because it is not known whether another one is newer.
+func (d *Revision) reviewUntimed() {
 	by := d.Decision
 	d.setStatus(Observation{
 		Status:   event.StatusInReview,
 		Decision: event.Decision{Outcome: event.OutcomeReview, Stage: by.Stage, ActorType: by.ActorType},
 		Reasons:  []event.Reason{{Code: event.ReasonUntimed}},
 	})
-	mergeMap(&d.Provider.Status, f.ProviderStatus, false)
-	return ""
 }
 
 func (d *Revision) saysUntimed() bool {
@@ -168,16 +178,18 @@ func (d *Revision) checkContradiction(f Fact) Observation {
 		if m.Denied == nil || at.after(*m.Denied) {
 			m.Denied = &at
 		}
-		if d.Decision.Outcome == event.OutcomeApproved && !f.Known.Outranked {
+		// Requested a moment after the approval, the answer may be outdated: it is of an open check.
+		isOld := f.Known.Outranked || f.Via.Asked() && m.Verdict != nil && m.Verdict.after(at)
+		if d.Decision.Outcome == event.OutcomeApproved && !isOld {
 			return asDoubt(o)
 		}
 	}
 	return o
 }
 
-// denies reports whether f is a note with another outcome than an approval.
+// denies reports whether f decides nothing and mentions another outcome than an approval.
 func (f Fact) denies() bool {
-	return f.Effect == EffectNote && f.Mentions != "" && f.Mentions != event.OutcomeApproved
+	return !f.Effect.Decisive() && f.Mentions != "" && f.Mentions != event.OutcomeApproved
 }
 
 // asDoubt turns o into a doubt: of its decision only the stage and actor remain.
@@ -187,7 +199,12 @@ func asDoubt(o Observation) Observation {
 	isIts := func(s event.DecisionStep) bool { return s.Stage == by.Stage }
 	o.Decisions = slices.DeleteFunc(slices.Clone(o.Decisions), isIts)
 	o.Decision = event.Decision{Outcome: event.OutcomeNone, Stage: by.Stage, ActorType: by.ActorType}
-	o.Reasons = []event.Reason{{Code: event.ReasonContradiction}}
+	isReason := func(r event.Reason) bool {
+		return r.Code == event.ReasonContradiction || r.Code == event.ReasonUnmappedStatus
+	}
+	if !slices.ContainsFunc(o.Reasons, isReason) {
+		o.Reasons = []event.Reason{{Code: event.ReasonContradiction}}
+	}
 	return o
 }
 
@@ -203,7 +220,8 @@ func carriesVerdict(d *Revision, o Observation) bool {
 // inDoubt reports whether the status is unknown because of a decision, not because no decision is known.
 func (d *Revision) inDoubt() bool {
 	m := &d.Memory
-	return d.Status == event.StatusUnknown && (m.Doubt != nil || m.Denied != nil && m.Verdict != nil)
+	isDenied := m.Denied != nil && m.Verdict != nil && m.Verdict.Approves
+	return d.Status == event.StatusUnknown && (m.Doubt != nil || isDenied)
 }
 
 // mayDoubt reports whether a doubt changes the current state: a rejection, an end and a request for

@@ -49,11 +49,12 @@ func (d *Revision) Published() *event.Data {
 
 // Known holds what the stored payloads of the same attempt contain about a fact.
 type Known struct {
-	Weighed   bool    // the verdict that is remembered as overruled is among them
-	Outranked bool    // one of them is a verdict that outranks the fact
-	Denied    *Moment // the newest note with another outcome than an approval
-	Doubt     *Doubt  // a doubt that the fact does not settle; nil: none
-	Answered  *Moment // when the applicant last submitted a step
+	Weighed   bool           // one of them is as new as the verdict that is remembered as overruled
+	Outranked bool           // one of them is a verdict that outranks the fact
+	Denied    *Moment        // the newest note with another outcome than an approval
+	Doubt     *Doubt         // a doubt that the fact does not settle; nil: none
+	Answered  *Moment        // when the applicant last submitted a step
+	Maker     *MakersVerdict // the maker's newest verdict
 }
 
 // Next applies f to the last published state of its verification (nil: none yet) and returns the next
@@ -108,6 +109,7 @@ func newRevision(f Fact) Revision {
 		d.attemptOrder(f)
 		f.Observation = d.checkContradiction(f)
 		d.apply(f, false, true)
+		d.recordMaker(f)
 	case f.Effect == EffectEnd:
 		d.merge(f.Observation, false)
 		d.applyOurEnd(f)
@@ -149,31 +151,40 @@ func applyFact(last *Revision, f Fact) (next Revision, noEvent string) {
 		return reviveIfNew(&next, f)
 	}
 	at := next.attemptOrder(f)
-	isOld := at == olderAttempt || f.Known.Outranked && f.Effect.Decisive()
-	switch {
-	case isOld && revived:
-		next.Memory.recordApplied(f, at == olderAttempt || f.stale(&next))
-		return next, ""
-	case isOld:
-		return Revision{}, NoEventOld
-	case at == newerAttempt && !f.isVerdictOrDoubt() &&
-		(next.Decision.Outcome == event.OutcomeApproved || next.approvedAtReceipt(f)):
+	if at == newerAttempt && !f.isVerdictOrDoubt() &&
+		(next.Decision.Outcome == event.OutcomeApproved || next.approvedAtReceipt(f)) {
 		return Revision{}, NoEventUnchanged // the approval stays current, with its facts, until the new attempt's own verdict
-	case at == newerAttempt:
-		next.startAttempt(f)
 	}
-	next.Memory.addStored(f.Known, f.moment())
-	f.Observation = next.checkContradiction(f)
-	stale := f.stale(&next) || next.isSuperseded(f)
-	if noEvent = next.apply(f, stale, at == newerAttempt || last.Memory.Attempt != next.Memory.Attempt); noEvent != "" &&
-		!revived {
+	stale, noEvent := next.applyOfAttempt(f, at, last.Memory.Attempt)
+	if noEvent != "" && !revived {
 		return Revision{}, noEvent
 	}
+	next.recordMaker(f)
 	next.Memory.recordApplied(f, stale)
 	if last.Decision.Outcome == event.OutcomeApproved && next.Decision.Outcome != event.OutcomeApproved {
 		next.Memory.FellAt = f.ReceivedAt
 	}
 	return next, ""
+}
+
+// applyOfAttempt applies f, whose attempt has the position at; was is the attempt of the state before f. stale reports
+// whether something newer than f has been applied.
+func (d *Revision) applyOfAttempt(f Fact, at attemptOrder, was string) (stale bool, noEvent string) {
+	switch {
+	case d.makerRefutes(f):
+		d.review(f.Decisions)
+		return true, ""
+	case at == olderAttempt || f.Known.Outranked && f.Effect.Decisive():
+		return at == olderAttempt || f.stale(d), NoEventOld
+	case at == unknownAttempt:
+		return true, d.decideUnordered(f)
+	case at == newerAttempt:
+		d.startAttempt(f)
+	}
+	d.Memory.addStored(f.Known, f.moment())
+	f.Observation = d.checkContradiction(f)
+	stale = f.stale(d) || d.isSuperseded(f)
+	return stale, d.apply(f, stale, at == newerAttempt || was != d.Memory.Attempt)
 }
 
 // isVerdictOrDoubt reports whether f states the result of an attempt.

@@ -57,6 +57,8 @@ type Memory struct {
 	// Denied is the newest note with another outcome than an approval.
 	Denied *Moment `json:"denied,omitempty"`
 	Cross  Cross   `json:"cross,omitzero"`
+	// Maker is when the maker's verdict in the chain of decisions was given.
+	Maker *Moment `json:"maker,omitempty"`
 	// Attempts are the digests of the attempts in their order, oldest first; Attempt is the one whose
 	// facts the state holds.
 	Attempts []SeenAttempt `json:"attempts,omitempty"`
@@ -171,10 +173,13 @@ func isPlain(text []byte) bool {
 // itself and from until and untilID, the instant and the payload of its newest fact.
 func Recall(e *event.Event, memory string, until time.Time, untilID string) Memory {
 	var m Memory
+	d := &e.Data
 	if memory != "" && json.Unmarshal([]byte(memory), &m) == nil {
+		if v := m.Verdict; v != nil && d.Decision.Outcome == event.OutcomeApproved {
+			v.Approves = true // an earlier version did not record it
+		}
 		return m
 	}
-	d := &e.Data
 	m = Memory{Until: until, UntilID: untilID, Applied: []string{keyOf(untilID), keyOf(d.Payload.ID)},
 		HasProviderFact: true}
 	occurred, received := event.ParseInstant(d.Provider.Event.OccurredAt), event.ParseInstant(d.Provider.Event.ReceivedAt)

@@ -298,10 +298,7 @@ func (n *Normalizer) try(
 		return Processed{}, false, fmt.Errorf("read last event: %w", err)
 	}
 	next, kind, noEvent := Next(last.Data, f)
-	// An older verdict may count after all if another one overruled it, or if the applicant has answered since.
-	mayCount := noEvent == "" ||
-		noEvent == NoEventOld && (last.Data.Memory.Overruled != nil || last.Data.repeatsRevoked(f))
-	if mayCount && Late(last.Data, f) {
+	if mayCount(last.Data, f, noEvent) && Late(last.Data, f) {
 		late = true
 		stored, err := n.readStored(ctx, k, p, f, last.Data)
 		if err != nil {
@@ -323,6 +320,21 @@ func (n *Normalizer) try(
 		err = ErrConflict // the reason may be an outdated or assumed state: judge by the log
 	}
 	return done, late, err
+}
+
+// mayCount reports whether f leads to an event, or may do so because of the stored payloads: an older verdict, if
+// another one overruled it, or if the applicant has answered since; a maker's rejection beside a checker's approval; a
+// checker's approval beside a maker's rejection that may not be the maker's last verdict.
+func mayCount(last *Revision, f Fact, noEvent string) bool {
+	switch noEvent {
+	case "":
+		return true
+	case NoEventOld:
+		return last.Memory.Overruled != nil || last.repeatsRevoked(f) || last.concernsMaker(f)
+	case NoEventUnchanged:
+		return last.overrulesMaker(f)
+	}
+	return false
 }
 
 // errRefused: an event was sent, and the log refused it or knows it already.

@@ -65,9 +65,9 @@ type Observation struct {
 	// submitted, the call continues), so it ends the request. Any other progress keeps a request: a summary
 	// with "not complete" contains nothing new.
 	Submission bool
-	// Mentions is, for EffectNote, the outcome of the note's status value (OutcomeNone: not decided); ""
-	// if the note has no such value or an unknown one. A note never sets a verdict, but one that contradicts
-	// the current verdict is a doubt.
+	// Mentions is, for EffectNote and EffectProgress, an outcome that the body states beside what it is about
+	// (OutcomeNone: not decided); "" if it states none. It never sets a verdict, but one that contradicts a
+	// current approval is a doubt.
 	Mentions event.Outcome
 	// Cross holds the two sources of one decision that must agree.
 	Cross Cross

@@ -14,19 +14,28 @@ const earliestYear = 2000
 
 // Moment is when a fact happened, as far as that is known.
 type Moment struct {
-	At       time.Time       `json:"at,omitzero"`     // zero: untimed
-	Ours     bool            `json:"ours,omitempty"`  // At is of kycbridge's clock: the provider states no time
-	Doubt    bool            `json:"doubt,omitempty"` // the fact is a doubt
+	At       time.Time       `json:"at,omitzero"`        // zero: untimed
+	Ours     bool            `json:"ours,omitempty"`     // At is of kycbridge's clock: the provider states no time
+	Doubt    bool            `json:"doubt,omitempty"`    // the fact is a doubt
+	Counters bool            `json:"counters,omitempty"` // it is an answer of the API that does not approve
+	Exact    bool            `json:"exact,omitempty"`    // and not one of an open check: At is not reduced by clockSlack
 	Received time.Time       `json:"received,omitzero"`
 	Payload  string          `json:"payload,omitempty"`
 	Stage    event.Stage     `json:"stage,omitempty"` // the stage that the fact comes from
 	Actor    event.ActorType `json:"actor,omitempty"`
+	Approves bool            `json:"approves,omitempty"` // the fact is an approval
 }
 
 // below reports whether m ranks lower than o, independent of their times.
-func (m Moment) below(o Moment) bool {
-	d := event.Decision{Stage: m.Stage, ActorType: m.Actor}
-	return isBelow(d, event.Decision{Outcome: event.OutcomeApproved, Stage: o.Stage})
+func (m Moment) below(o Moment) bool { return isBelow(m.decision(), o.decision()) }
+
+// decision is the decision at m as far as ranks depend on it: an approval or not.
+func (m Moment) decision() event.Decision {
+	d := event.Decision{Outcome: event.OutcomeRejected, Stage: m.Stage, ActorType: m.Actor}
+	if m.Approves {
+		d.Outcome = event.OutcomeApproved
+	}
+	return d
 }
 
 // settles reports whether a verdict with m's instant and stage ends a doubt. A doubt without a time is
@@ -49,19 +58,31 @@ func (f Fact) couldHaveHappenedAt(t time.Time) bool {
 	return !t.After(f.ReceivedAt.Add(clockSlack)) && t.Year() >= earliestYear
 }
 
-// moment is when f happened. If the provider states no time, kycbridge's clock is used: for a requested
-// body, the time of the request.
+// isCounterAnswer reports whether f is an answer of the provider's API about a decision that does not approve.
+func (f Fact) isCounterAnswer() bool {
+	isUndecided := f.Effect == EffectVerdict && f.Decision.Outcome == event.OutcomeNone
+	return f.Via.Asked() && !f.OurClock && f.Effect.Decisive() && !isUndecided &&
+		f.Decision.Outcome != event.OutcomeApproved
+}
+
+// moment is when f happened. If the provider states no time, kycbridge's clock is used: for a requested body, the time
+// of the request. An answer that does not approve always has the time of the request: it states what held then, and the
+// provider's time in it may be that of an earlier decision.
 func (f Fact) moment() Moment {
 	m := Moment{
 		Doubt: f.Effect == EffectDoubt, Received: f.ReceivedAt, Payload: f.Payload.ID,
 		Stage: f.Decision.Stage, Actor: f.Decision.ActorType,
+		Approves: f.Effect == EffectVerdict && f.Decision.Outcome == event.OutcomeApproved,
 	}
 	if m.Doubt && m.Stage == event.StageMaker {
 		m.Stage, m.Actor = "", "" // the session contradicts itself: the doubt is not attributed to either reviewer
 	}
 	switch {
 	case f.untimed():
-	case f.OccurredAt.IsZero():
+	case f.isCounterAnswer():
+		m.At, m.Ours, m.Counters = f.ReceivedAt, true, true
+		m.Exact = f.Effect == EffectVerdict || f.Effect == EffectDoubt && !f.OccurredAt.IsZero()
+	case f.OccurredAt.IsZero(), f.Via.Asked() && f.denies():
 		m.At, m.Ours = f.ReceivedAt, true
 	default:
 		m.At, m.Ours = f.OccurredAt, f.OurClock
@@ -69,14 +90,22 @@ func (f Fact) moment() Moment {
 	return m
 }
 
-// after reports whether m is newer than o. Instants of one clock are compared directly. An instant of
-// kycbridge's clock is reduced by clockSlack before it is compared with one of the provider's: a poll with an
-// undecided result does not state since when it is undecided, and the verdict that follows it must count as
-// newer. A doubt by kycbridge's clock is also newer if it was received after the other.
+// after reports whether m is newer than o. An answer that does not approve is newer than all that was received before
+// it was requested. Otherwise instants of one clock are compared directly. An instant of kycbridge's clock is
+// reduced by clockSlack before it is compared with one of the provider's: a poll with an undecided result does not
+// state since when it is undecided, and the verdict that follows it must count as newer. An answer about a check that
+// has ended is not reduced: an approval counts only if it is certain that it was given afterwards. A doubt by
+// kycbridge's clock is also newer if it was received after the other.
 func (m Moment) after(o Moment) bool {
 	switch {
+	case m.Counters && m.Received.After(o.Received):
+		return true
+	case o.Counters && o.Received.After(m.Received):
+		return false
 	case m.Ours == o.Ours:
 		return m.At.After(o.At)
+	case m.Exact:
+		return !o.At.After(m.At)
 	case m.Ours:
 		return m.At.Add(-clockSlack).After(o.At) || m.Doubt && m.Received.After(o.Received)
 	}
@@ -155,14 +184,16 @@ func (f Fact) yields(to event.Decision) bool {
 }
 
 // isBelow reports whether to was decided at a higher stage than d: by a person if d is a machine's, by a
-// checker if d is a maker's.
+// checker if d is a maker's. A maker's verdict that does not approve is not below a checker's approval: the session has
+// changed since, or the two contradict each other.
 func isBelow(d, to event.Decision) bool {
 	if to.Outcome == event.OutcomeNone || to.Outcome == "" {
 		return false
 	}
 	bySystem := d.Stage == event.StageSystem && d.ActorType == event.ActorSystem
+	byMaker := d.Stage == event.StageMaker && (d.Outcome == event.OutcomeApproved || to.Outcome != event.OutcomeApproved)
 	return bySystem && (to.Stage == event.StageManualReview || to.Stage == event.StageChecker) ||
-		d.Stage == event.StageMaker && to.Stage == event.StageChecker
+		byMaker && to.Stage == event.StageChecker
 }
 
 // Late reports whether f concerns the verdict and cannot be judged by the last event alone: it is older
@@ -172,8 +203,9 @@ func Late(last *Revision, f Fact) bool {
 	if last == nil || f.Notice {
 		return false
 	}
-	if f.untimed() {
-		return f.isVerdictOrDoubt() && holdsOlderAttempt(last, f) // a fact of the newer attempt may contradict it
+	if f.untimed() { // a fact of the newer attempt, or a note, may contradict it
+		isApproval := f.Effect == EffectVerdict && f.Decision.Outcome == event.OutcomeApproved
+		return isApproval || f.isVerdictOrDoubt() && holdsOlderAttempt(last, f)
 	}
 	if !f.Effect.Decisive() {
 		return f.denies() && last.Decision.Outcome == event.OutcomeApproved // a newer approval may still be stored

@@ -25,7 +25,7 @@ func (n *Normalizer) readStored(
 			return nil
 		}
 		g, err := n.fact(f.Account, other, n.document(other))
-		if err != nil || g.Notice || g.otherAttempt(f) {
+		if err != nil || g.Notice || g.otherAttempt(f) || f.Attempt.ID == "" && last.isOtherAttempt(g) {
 			return nil // an unmappable payload has no event of its own either
 		}
 		at := g.moment()
@@ -37,6 +37,9 @@ func (n *Normalizer) readStored(
 		}
 		if g.denies() && (t.Denied == nil || at.after(*t.Denied)) {
 			t.Denied = &at
+		}
+		if step := makersStep(g.Decisions); step != nil && (t.Maker == nil || !t.Maker.after(at)) {
+			t.Maker = &MakersVerdict{*step, at}
 		}
 		if g.Effect.Decisive() && !g.untimed() {
 			words = append(words, g)
@@ -93,12 +96,13 @@ func (n *Normalizer) storedAfter(ctx context.Context, k Key, p Payload, f Fact) 
 func (p Payload) isStoredAfter(q Payload) bool { return p.Seq > q.Seq && q.Seq != 0 }
 
 // unsettledDoubt merges the doubts among words that apply to f: neither f settles them, nor another
-// verdict of at least the stage of f.
+// verdict of at least the stage of f, nor a later reopening.
 func unsettledDoubt(f Fact, words []Fact) (doubt *Doubt) {
 	for _, g := range words {
 		at, of := g.moment(), f.moment()
 		isSettled := func(h Fact) bool {
-			return h.Effect != EffectDoubt && h.moment().settles(at) && !h.moment().below(of)
+			isOver := h.Effect == EffectReopen && h.moment().after(at)
+			return isOver || h.Effect != EffectDoubt && h.moment().settles(at) && !h.moment().below(of)
 		}
 		if g.Effect == EffectDoubt && !at.below(of) && !of.settles(at) && !slices.ContainsFunc(words, isSettled) {
 			doubt = doubt.merge(g.doubt())
@@ -113,6 +117,10 @@ func (t storedFacts) next(last *Revision, f Fact) (next Revision, kind event.Kin
 	if holdsOlderAttempt(last, f) {
 		return t.startAttempt(last, f)
 	}
+	if f.untimed() {
+		f.Known = Known{Denied: t.Denied} // it is compared with the last event alone otherwise
+		return Next(last, f)
+	}
 	if t.newer != nil && !Outranks(*t.newer, f) && !last.Memory.outranksByStage(f, t.newer.moment()) {
 		t.newer = nil
 	}
@@ -120,7 +128,7 @@ func (t storedFacts) next(last *Revision, f Fact) (next Revision, kind event.Kin
 	standing, overruled := last.Memory.Verdict, last.Memory.Overruled
 	isOverruled := t.newer != nil && standing != nil && t.newer.moment().below(*standing)
 	f.Known.Outranked = t.newer != nil && !isOverruled
-	f.Known.Weighed = isOverruled && overruled != nil && overruled.Payload == t.newer.Payload.ID
+	f.Known.Weighed = isOverruled && overruled != nil && !overruled.after(t.newer.moment())
 	next, kind, noEvent = Next(last, f)
 	if noEvent != "" || !isOverruled {
 		return next, kind, noEvent
@@ -129,10 +137,11 @@ func (t storedFacts) next(last *Revision, f Fact) (next Revision, kind event.Kin
 }
 
 // outranksByStage reports whether a stored verdict, given at the moment above and of a higher stage than
-// f, outranks f: no request or reopening has replaced it. If the current verdict is of a higher stage too,
-// f is compared with that one instead.
+// f, outranks f: no request, reopening or newer verdict of its stage has replaced it. If the current verdict is of a
+// higher stage too, f is compared with that one instead.
 func (m *Memory) outranksByStage(f Fact, higherVerdict Moment) bool {
-	isOver := m.Reopened != nil && !higherVerdict.after(*m.Reopened)
+	isOver := m.Reopened != nil && !higherVerdict.after(*m.Reopened) ||
+		m.Verdict != nil && !m.Verdict.below(higherVerdict) && m.Verdict.after(higherVerdict)
 	return !isOver && (m.Verdict == nil || !f.moment().below(*m.Verdict))
 }
 

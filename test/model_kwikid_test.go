@@ -33,6 +33,12 @@ var kwikidSessions = map[string][5]string{
 	"checker_odd":      {"kyc_result_approved", "Approve", "7"},
 	"locked":           {"kyc_result_approved", "Approve", "", "auditor-2"},
 	"revisit":          {"kyc_result_approved", "Approve", "", "", "please REVISIT"},
+	"in_call_refused":  {"kyc_request_accepted", "", "0"},
+	"in_call_odd":      {"kyc_request_accepted", "", "7"},
+	"in_call_locked":   {"kyc_request_accepted", "", "", "auditor-2"},
+	"in_call_approved": {"kyc_request_accepted", "", "1"},
+	"expired_refused":  {"session_expired", "", "0"},
+	"expired_locked":   {"session_expired", "", "", "auditor-2"},
 }
 
 const kwikidID = "5e551000-0000-4000-8000-000000000001"

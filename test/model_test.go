@@ -92,6 +92,7 @@ type productPath struct {
 	model       model.Machine
 	dropped     bool                // a payload was dropped
 	republished bool                // a repeated payload made an event
+	filled      bool                // and filled in unknown data
 	looked      bool                // a repeated payload showed that an end is not valid
 	done        []kycbridge.Payload // by number of the payload
 	said        []model.Fact
@@ -156,26 +157,41 @@ func (c *productPath) work(i int) error {
 	return err
 }
 
-// again passes payload i to the product once more, as after the crash of a worker that had not acknowledged it.
-// Whether the payload made an event the first time or not, the repetition changes nothing that counts. A payload that
-// left the session open and contained nothing new is not recorded: its repetition may move an open, undecided session
-// back, and may revoke an older end that was processed after it.
+// again passes payload i to the product once more, as after the crash of a worker that had not acknowledged it. The
+// product may then process the payloads stored after it once more, too.
 func (c *productPath) again(i int) error {
-	was := c.seen()
-	done, err := c.normalizer.Process(context.Background(), c.done[i])
-	if err != nil || done.Event == nil {
+	was, before := c.seen(), len(c.memoryStore.events)
+	if _, err := c.normalizer.Process(context.Background(), c.done[i]); err != nil {
 		return err
 	}
-	is := c.seen()
-	if was.Person == "" && is.Outcome != "approved" {
-		was.Person = is.Person // unknown data may be filled in
+	for _, e := range c.memoryStore.events[before:] {
+		is := stateOf(&e)
+		cause := slices.IndexFunc(c.done, func(p kycbridge.Payload) bool { return p.ID == e.Data.Payload.ID })
+		if err := c.repeated(cause, was, is); err != nil {
+			return err
+		}
+		was = is
+	}
+	return nil
+}
+
+// repeated is called when payload i was processed again and made an event: before it the state was was, now it is is.
+// Whether the payload made an event the first time or not, the repetition changes nothing that counts. A payload that
+// left the session open and contained nothing new is not recorded: its repetition may move an open, undecided session
+// back, may revoke an older end that was processed after it, and may answer an older request. A doubt may replace a
+// review of a verdict without a time.
+func (c *productPath) repeated(i int, was, is model.State) error {
+	c.republished = true
+	if was.Person == "" && is.Outcome != "approved" && is.Person != "" {
+		was.Person, c.filled = is.Person, true // unknown data may be filled in
 	}
 	w, decides := c.said[i].Word, c.said[i].Outcome != "none"
-	isLook := !c.published[i] && (w == model.Reopen || w == model.Resubmit)
+	isLook := w == model.Reopen || w == model.Resubmit || w == model.Submit && was.Outcome == "resubmit" ||
+		w == model.Doubt && was.Untimed
 	if c.published[i] || counts(is) != counts(was) && !isLook {
-		return fmt.Errorf("payload %d came again and made revision %d: %+v", i, done.Event.Data.Revision, is)
+		return fmt.Errorf("payload %d came again and made an event: %+v", i, is)
 	}
-	c.published[i], c.republished = true, true
+	c.published[i] = true
 	c.looked = c.looked || counts(is) != counts(was)
 	if is != was && (w == model.Progress || w == model.Submit || isLook || !decides) {
 		c.model.Step(c.said[i])
@@ -220,8 +236,12 @@ func (c *productPath) replay() error {
 	if err != nil || out.Blocked != "" {
 		return fmt.Errorf("replay: %s %w", out.Why, err)
 	}
-	if e != nil && (!c.republished || counts(c.seen()) != counts(was)) {
-		return fmt.Errorf("a replay changed\n%+v to\n%+v: %v", was, c.seen(), out.Differences())
+	is := c.seen()
+	if c.filled && is.Person == "" {
+		is.Person = was.Person
+	}
+	if e != nil && (!c.republished || counts(is) != counts(was)) {
+		return fmt.Errorf("a replay changed\n%+v to\n%+v: %v", was, is, out.Differences())
 	}
 	return nil
 }
@@ -231,7 +251,12 @@ func (c *productPath) seen() model.State {
 	if len(c.memoryStore.events) == 0 {
 		return model.State{}
 	}
-	d := c.memoryStore.events[len(c.memoryStore.events)-1].Data
+	return stateOf(&c.memoryStore.events[len(c.memoryStore.events)-1])
+}
+
+// stateOf is an event as a state of the model.
+func stateOf(e *kycbridge.Sealed) model.State {
+	d := e.Data
 	s := model.State{Status: string(d.Status), Outcome: string(d.Decision.Outcome), Final: d.Decision.Final,
 		Stage: string(d.Decision.Stage), Actions: len(d.RequiredActions) > 0}
 	for _, r := range d.Reasons {
@@ -276,7 +301,9 @@ func (c *productPath) agree(before int) error {
 	}
 	got := c.seen()
 	c.model.Fill(got.Person)
-	if want := c.model.State; got != want {
+	want := c.model.State
+	want.InDoubt = false // no member of the event
+	if got != want {
 		return fmt.Errorf("product %+v\n  model %+v", got, want)
 	}
 	return nil
@@ -365,6 +392,18 @@ var ondatoWords = map[string][3]string{
 	"fetched_approved": {"fetched", "Approved", "AutomaticallyIdentified"},
 	"fetched_rejected": {"fetched", "Rejected", "PoorPhotoQuality"},
 	"fetched_awaiting": {"fetched", "Awaiting"},
+	"unfinished":       {"fetched", "Unfinished"},
+	"unknown":          {"fetched", "Escalated"},
+	// Statuses that do not belong to the event.
+	"idv_rejected":       {"idv", "Rejected"},
+	"created_rejected":   {"KycIdentification.Created", "Rejected"},
+	"processed_rejected": {"KycIdentification.Processed", "Rejected"},
+	"processed_approved": {"KycIdentification.Processed", "Approved"},
+	"expired_rejected":   {"KycIdentification.Expired", "Rejected"},
+	// Answers with the end of the check.
+	"fetched_approved_then": {"fetched", "Approved", "AutomaticallyIdentified"},
+	"fetched_rejected_then": {"fetched", "Rejected", "PoorPhotoQuality"},
+	"fetched_by_a_person":   {"fetched", "Approved", "ManuallyIdentified"},
 }
 
 // when is a time of the provider in one of its known formats.
@@ -414,12 +453,14 @@ func ondato(n int, a act) message {
 			n, ondatoApp, created, ondatoIDV, ondatoApp, status)
 		return m
 	}
-	m.fact.Attempt = a.Attempt
-	kyc := fmt.Sprintf(`"id": "c%07d-0000-4000-8000-000000000001", "applicationId": %q, "createdUtc": %q,
-		"identityVerificationId": %q, "status": %q`,
-		a.Attempt, ondatoApp, minute(-100+a.Attempt).Format(time.RFC3339), ondatoIDV, status)
+	m.fact.Attempt, m.fact.Undated = a.Attempt%10, a.Attempt > 10
+	kyc := fmt.Sprintf(`"id": "c%07d-0000-4000-8000-000000000001", "applicationId": %q, "identityVerificationId": %q,
+		"status": %q`, m.fact.Attempt, ondatoApp, ondatoIDV, status)
+	if !m.fact.Undated {
+		kyc += fmt.Sprintf(`, "createdUtc": %q`, minute(-100+a.Attempt).Format(time.RFC3339))
+	}
 	if a.Person {
-		m.fact.Person = fmt.Sprintf("X%07d", a.Attempt)
+		m.fact.Person = fmt.Sprintf("X%07d", m.fact.Attempt)
 		kyc += fmt.Sprintf(`, "document": {"firstName": "Testa", "lastName": %q, "documentNumber": %q, "type": "IdCard"}`,
 			m.fact.Person, m.fact.Person)
 	}
@@ -427,14 +468,28 @@ func ondato(n int, a act) message {
 		kyc += fmt.Sprintf(`, "statusReason": %q`, word[2])
 	}
 	if name == "fetched" {
-		m.via, m.fact.At = event.ViaFetch, 10*(n+10)-5
-		m.body = "{" + kyc + "}"
+		fetched(&m, a, n, kyc)
 		return m
 	}
 	m.body = fmt.Sprintf(`{"id": "e%07d-0000-4000-8000-000000000001", "applicationId": %q, %s
 		"type": %q, "payload": {%s}}`,
 		n, ondatoApp, created, name, kyc)
 	return m
+}
+
+// fetched writes an answer of the API. A rejection counts from the request on, whatever time it contains; an approval
+// from its own time, or without one from five minutes before the request, because the clocks may differ.
+func fetched(m *message, a act, n int, kyc string) {
+	asked := 10 * (n + 10)
+	m.via, m.fact.At = event.ViaFetch, asked-5
+	if completed := asked - 10*a.At + 3; a.Do == "fetched_by_a_person" || strings.HasSuffix(a.Do, "_then") {
+		kyc += fmt.Sprintf(`, "completedUtc": %s`, when(minute(completed), a.Which))
+		m.fact.At = completed
+	}
+	if m.fact.Outcome == "rejected" {
+		m.fact.At = asked
+	}
+	m.body = "{" + kyc + "}"
 }
 
 // noticed writes those acts that are notices of kycbridge.
@@ -459,6 +514,42 @@ func TestModelOndato(t *testing.T) {
 	}
 	slices.Sort(does)
 	histories(t, "ondato", nil, acts(does), ondato)
+}
+
+// TestModelOndatoUndated: the same with an attempt whose messages do not contain its time of creation.
+func TestModelOndatoUndated(t *testing.T) {
+	does := []string{"start", "watch", "deadline", "again", "drop"}
+	for word := range ondatoWords {
+		does = append(does, word)
+	}
+	slices.Sort(does)
+	histories(t, "ondato", nil, acts(does), func(n int, a act) message {
+		if a.Attempt == 2 {
+			a.Attempt += 10
+		}
+		return ondato(n, a)
+	})
+}
+
+// TestModelOndatoLate: the same for answers of the API that are processed later than messages that arrived after the
+// request.
+func TestModelOndatoLate(t *testing.T) {
+	does := []string{"start", "watch", "drop"}
+	for word := range ondatoWords {
+		does = append(does, word)
+	}
+	slices.Sort(does)
+	histories(t, "ondato", nil, acts(does), ondatoLate)
+}
+
+// ondatoLate writes an act as a message with a time; a verdict of the API was requested up to 20 minutes earlier.
+func ondatoLate(n int, a act) message {
+	a.Untimed = 0
+	switch a.Do {
+	case "fetched_rejected", "fetched_rejected_then", "fetched_approved_then", "fetched_by_a_person":
+		n -= a.Which % 3
+	}
+	return ondato(n, a)
 }
 
 // idwiseWords are the messages of IDWise: event or part, system's decision, reviewer's, final.

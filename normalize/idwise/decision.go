@@ -103,20 +103,22 @@ func (d decisions) effective() (w word, rows map[string]row, by event.Decision) 
 }
 
 // stated reports whether any decision field is given.
-func (d decisions) stated() bool { return d.system.given || d.manual.given || d.final.given }
+func (d decisions) stated() bool {
+	return d.system.given || d.manual.given || d.final.given || d.review.given
+}
 
 // disagree reports whether known decisions contradict each other.
 func (d decisions) disagree() bool {
 	w, rows, _ := d.effective()
 	r, known := rows[w.folded]
+	review, reviewed := manualRows[d.review.folded]
 	switch outcome, listed := finalWords[d.final.folded]; {
 	case !w.given:
-		return listed && outcome != event.OutcomeNone // a final outcome without any decision
+		return reviewed || listed && outcome != event.OutcomeNone // an outcome without any decision
 	case r.outcome == event.OutcomeResubmit && d.final.folded == d.system.folded:
 	case known && listed && !slices.Contains(r.agrees, d.final.folded):
 		return true
 	}
-	review, reviewed := manualRows[d.review.folded]
 	return known && reviewed && review.outcome != r.outcome
 }
 
@@ -125,10 +127,14 @@ func (d decisions) unknown() (w word, by event.Decision, found bool) {
 	_, manualKnown := manualRows[d.manual.folded]
 	_, systemKnown := systemRows[d.system.folded]
 	_, finalKnown := finalWords[d.final.folded]
+	_, reviewKnown := manualRows[d.review.folded]
 	by = event.Decision{Stage: event.StageSystem, ActorType: event.ActorUnspecified}
+	byPerson := event.Decision{Stage: event.StageManualReview, ActorType: event.ActorHuman}
 	switch {
 	case d.manual.given && !manualKnown:
-		return d.manual, event.Decision{Stage: event.StageManualReview, ActorType: event.ActorHuman}, true
+		return d.manual, byPerson, true
+	case d.review.given && !reviewKnown && !d.manual.given:
+		return d.review, byPerson, true // under its assumed name it counts where the documented one is missing
 	case d.system.given && !systemKnown:
 		if !d.manual.given && (!d.final.given || d.final.folded == d.system.folded) {
 			by.ActorType = event.ActorSystem // no other actor has decided

@@ -154,6 +154,38 @@ func TestReviewBesideTheDecision(t *testing.T) {
 	}
 }
 
+// TestReviewOfAnUnknownWord: without the reviewer's decision under its documented name, one of an unknown value is a
+// doubt: the system's approval does not replace it.
+func TestReviewOfAnUnknownWord(t *testing.T) {
+	for word, want := range map[string]kycbridge.Effect{
+		`"Approved"`: kycbridge.EffectVerdict, `null`: kycbridge.EffectVerdict, `""`: kycbridge.EffectVerdict,
+		`"Declined"`: kycbridge.EffectDoubt, `{}`: kycbridge.EffectDoubt, `7`: kycbridge.EffectDoubt,
+		`"Rejected"`: kycbridge.EffectDoubt,
+	} {
+		body := `{"event":"Updated Journey","body":{"journeyId":"j","action":"Step Update","systemDecision":"Complete",
+			"manualDecision":null,"finalDecision":"Complete","manualReviewDecision":` + word + `}}`
+		if o := mapBody(t, body, kycbridge.Settings{}); o.Effect != want {
+			t.Errorf("%s: %s", word, normalizetest.Brief(o))
+		}
+	}
+}
+
+// TestReviewAlone: a body without a decision may contain the reviewer's under its assumed name. It decides nothing, and
+// is not ignored while an approval is current.
+func TestReviewAlone(t *testing.T) {
+	for word, want := range map[string]string{
+		`"Rejected"`: "doubt unknown unconfirmed none system unspecified system.contradiction",
+		`"Approved"`: "doubt unknown unconfirmed none system unspecified system.contradiction",
+		`"Declined"`: "doubt unknown unconfirmed none manual_review human system.unmapped_status",
+		`null`:       "none: no decision in the body",
+	} {
+		body := `{"event":"AML Monitor Update","body":{"journeyId":"j","manualReviewDecision":` + word + `}}`
+		if got := normalizetest.Brief(mapBody(t, body, kycbridge.Settings{})); got != want {
+			t.Errorf("%s: %s, want %s", word, got, want)
+		}
+	}
+}
+
 // TestWordsOfARequest: an event that requests something is accepted unless its decisions contradict each
 // other.
 func TestWordsOfARequest(t *testing.T) {
@@ -167,6 +199,8 @@ func TestWordsOfARequest(t *testing.T) {
 		`"trigger":"KYC Renewal","systemDecision":"Reassess"`:                                                        "doubt unknown unconfirmed",
 		`"systemDecision":"Complete","manualDecision":"Approved","finalDecision":"Rejected"`:                         "doubt unknown unconfirmed",
 		`"systemDecision":"Refer","manualDecision":null,"finalDecision":"Resubmission Requested"`:                    "reopen requires_input resubmit",
+		`"manualReviewDecision":"Resubmission Requested"`:                                                            "reopen requires_input resubmit",
+		`"manualReviewDecision":"Rejected"`:                                                                          "doubt unknown unconfirmed",
 		`"systemDecision":"Refer","manualDecision":"Resubmit"`:                                                       "reopen requires_input resubmit",
 		`"systemDecision":"Complete","manualDecision":"Approved","finalDecision":"Approved"`:                         "reopen requires_input resubmit",
 	} {

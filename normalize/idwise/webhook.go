@@ -178,8 +178,10 @@ func (w hook) unsaid() bool {
 // do not contradict each other.
 func (w hook) updateRequired(s kycbridge.Settings, o *kycbridge.Observation) {
 	isRenewal := values.Fold(w.Text("trigger")) == triggerRenewal
-	if !isRenewal && w.final.folded == wordResubmit {
-		w.final = word{} // it repeats the meaning of the event
+	for _, said := range []*word{&w.final, &w.review} {
+		if !isRenewal && said.folded == wordResubmit {
+			*said = word{} // it repeats the meaning of the event
+		}
 	}
 	switch {
 	case isRenewal && (w.doubt(o) || w.rejects(o)), w.contradict(o):

@@ -85,9 +85,16 @@ func (d session) observe(received time.Time, s kycbridge.Settings) kycbridge.Obs
 		values.Doubt(&o, status, event.StageMaker, event.ActorHuman) // a result, in a word that is not known
 	default:
 		values.Unmapped(&o, status)
+		o.Mentions = event.OutcomeNone // whatever it means, it is no approval
 	}
-	if a := d.audit(); (a.outcome == event.OutcomeRejected || a.word == event.OutcomeRejected) && endsWithoutVerdict(o) {
+	switch a := d.audit(); {
+	case len(o.Decisions) > 0 || o.Effect.Decisive():
+	case a.rejects() && endsWithoutVerdict(o):
 		values.Contradiction(&o, strings.TrimSpace(status+" "+a.raw), event.StageChecker, event.ActorHuman)
+	case a.rejects():
+		o.Mentions = event.OutcomeRejected
+	case a.isOpen():
+		o.Mentions = event.OutcomeNone
 	}
 	o.Checks = append(append(o.Checks, d.checks(o.Documents)...), unsure...)
 	o.Checks = dates.Unread.AddTo(values.Distinct(o.Checks))
@@ -119,6 +126,9 @@ func decide(o *kycbridge.Observation, step event.DecisionStep, s kycbridge.Setti
 	o.Decisions = append(o.Decisions, step)
 	if own(s).Checker && step.Stage == event.StageMaker {
 		o.Effect, o.Status, o.StatusDetail = kycbridge.EffectProgress, event.StatusInReview, event.DetailAwaitingSecondReview
+		if step.Outcome == event.OutcomeRejected {
+			o.Mentions = step.Outcome
+		}
 		return
 	}
 	o.Effect, o.Status, o.StatusDetail = kycbridge.EffectVerdict, event.StatusCompleted, ""
@@ -141,6 +151,9 @@ func addChecker(o *kycbridge.Observation, l label, at time.Time) {
 		return
 	case l.outcome == event.OutcomeRejected && endsWithoutVerdict(*o):
 		values.Contradiction(o, l.name, event.StageChecker, event.ActorHuman)
+		return
+	case l.outcome == event.OutcomeRejected && len(o.Decisions) == 0 && !o.Effect.Decisive():
+		o.Mentions = l.outcome
 		return
 	case o.Cross.API != "" || len(o.Decisions) != 1 || o.Status == event.StatusRequiresInput:
 		return

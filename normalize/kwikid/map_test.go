@@ -293,6 +293,36 @@ func polled(members string) string {
 		members + `}}`
 }
 
+// TestMentions: what a session that decides nothing contains beside its status. Only the checker's approval, and
+// nothing about the checker, leave an older approval.
+func TestMentions(t *testing.T) {
+	const rejected, none = event.OutcomeRejected, event.OutcomeNone
+	for members, want := range map[string]event.Outcome{
+		`"session_status":"kyc_request_accepted"`:                                     "",
+		`"session_status":"kyc_request_accepted","audit_result":"1"`:                  "",
+		`"session_status":"kyc_request_accepted","audit_result":"1","audit_lock":"a"`: "",
+		`"session_status":"kyc_request_accepted","audit_result":0`:                    rejected,
+		`"session_status":"waiting","auditor_feedback":"Rejected: another person"`:    rejected,
+		`"session_status":"waiting","audit_result":"7"`:                               none,
+		`"session_status":"waiting","audit_lock":"auditor-2"`:                         none,
+		`"session_status":"waiting","auditor_fdbk":"please REVISIT"`:                  none,
+		`"session_status":"session_expired","audit_lock":"auditor-2"`:                 none,
+		`"session_status":"session_expired"`:                                          "",
+		`"session_status":"kyc_paused"`:                                               none,
+		`"session_status":"kyc_result_approved"`:                                      "",
+	} {
+		if o := mapKwikID(t, event.ViaPoll, polled(members), kycbridge.Settings{}); o.Mentions != want {
+			t.Errorf("%s: mentions %q, want %q", members, o.Mentions, want)
+		}
+	}
+	second := kycbridge.Settings{Own: Settings{Checker: true}}
+	for status, want := range map[string]event.Outcome{"kyc_result_approved": "", "kyc_result_rejected": rejected} {
+		if o := mapKwikID(t, event.ViaPoll, polled(`"session_status":"`+status+`"`), second); o.Mentions != want {
+			t.Errorf("%s, and a checker: mentions %q, want %q", status, o.Mentions, want)
+		}
+	}
+}
+
 // TestChecker: what a session contains about the checker takes precedence over the maker's decision,
 // whatever the account's setting for checkers.
 func TestChecker(t *testing.T) {

@@ -218,6 +218,13 @@ func (a audit) disagrees(maker event.Outcome) bool {
 	return differs && (a.outcome != "" || !a.locked)
 }
 
+// rejects reports whether the checker rejects. isOpen reports whether the checker has not decided, or in a way that is
+// not known.
+func (a audit) rejects() bool {
+	return a.outcome == event.OutcomeRejected || a.word == event.OutcomeRejected
+}
+func (a audit) isOpen() bool { return a.unknown || a.odd || a.revisit || a.locked && a.outcome == "" }
+
 // judge maps a session that has a result: the maker's verdict first, then the checker's.
 func (d session) judge(o *kycbridge.Observation, s kycbridge.Settings) {
 	said, checker := d.feedback(), d.audit()

@@ -111,8 +111,10 @@ func fetchedIdentification(r document.Object, p kycbridge.Payload, s kycbridge.S
 		return o
 	case m.effect == kycbridge.EffectVerdict:
 		o.OccurredAt = r.Time("completedUtc")
-	case m.effect == kycbridge.EffectReopen && !p.Via.Asked():
+	case !p.Via.Asked():
 		m.effect = kycbridge.EffectProgress // only a requested body revokes a verdict; a webhook comes in an envelope
+	case m.effect == kycbridge.EffectProgress:
+		o.Mentions = event.OutcomeNone // Unfinished: nothing is approved
 	}
 	apply(&o, r, m, p, s)
 	return o

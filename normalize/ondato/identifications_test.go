@@ -224,3 +224,31 @@ func TestMentions(t *testing.T) {
 		t.Error("a verdict mentions itself")
 	}
 }
+
+// TestMentionsBesideProgress: what a body states beside what it is about. A rejection, and an identification that is
+// not finished, revoke an older approval.
+func TestMentionsBesideProgress(t *testing.T) {
+	const changed = "IdentityVerification.StatusChanged"
+	for body, want := range map[string]event.Outcome{
+		hook("KycIdentification.Created", `"status":"Rejected"`):     event.OutcomeRejected,
+		hook("KycIdentification.Processed", `"status":"REJECTED"`):   event.OutcomeRejected,
+		hook("KycIdentification.Expired", `"status":"Rejected"`):     event.OutcomeRejected,
+		hook("KycIdentification.Processed", `"status":"Approved"`):   event.OutcomeApproved,
+		hook("KycIdentification.Processed", `"status":"Awaiting"`):   "",
+		hook("KycIdentification.Processed", `"status":"Unfinished"`): "",
+		hook("KycIdentification.Created", `"status":"Unfinished"`):   "",
+		hook(changed, `"status":"Rejected"`):                         event.OutcomeRejected,
+		hook(changed, `"status":"Completed"`):                        "",
+		hook(changed, `"status":"Frozen"`):                           "",
+		hook("IdentityVerification.Consented", `"status":"Aborted"`): "",
+		bareKYC(`"status":"Unfinished"`):                             event.OutcomeNone,
+		bareKYC(`"status":"Rejected"`):                               "",
+		hook("KycIdentification.Updated", `"status":"Rejected"`):     event.OutcomeRejected,
+		hook("KycIdentification.Updated", `"status":"Unfinished"`):   event.OutcomeNone,
+		hook("KycIdentification.Rejected", `"status":"Rejected"`):    "",
+	} {
+		if o := mapped(t, body, kycbridge.Settings{}); o.Mentions != want {
+			t.Errorf("%s: mentions %q, want %q", body, o.Mentions, want)
+		}
+	}
+}

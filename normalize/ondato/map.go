@@ -88,11 +88,13 @@ func instant(p kycbridge.Payload, r document.Object, path ...string) string {
 }
 
 // contradict makes o report that the type of a message and the status in it contradict each other. If the type
-// is a verdict, the effect is doubt; if it is progress, no verdict changes, whatever the status is.
+// is a verdict, the effect is doubt. If it is progress, the status decides nothing; one that rejects revokes an
+// older approval.
 func contradict(o *kycbridge.Observation, kind, status string, isVerdict bool) {
 	values.Contradiction(o, kind+"/"+status, event.StageSystem, event.ActorUnspecified)
 	if !isVerdict {
 		o.Effect, o.Decision = kycbridge.EffectProgress, event.Decision{Outcome: event.OutcomeNone}
+		o.Mentions = outcomes[values.Fold(status)]
 	}
 }
 

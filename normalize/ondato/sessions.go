@@ -44,6 +44,7 @@ func session(r document.Object, p kycbridge.Payload, m meaning) kycbridge.Observ
 	o.Session = applicant(r, p, m)
 	if m.status == "" {
 		values.Unmapped(&o, status)
+		o.Mentions = outcomes[values.Fold(status)] // no documented status of an IDV
 		return o
 	}
 	o.Effect, o.Status, o.StatusDetail = m.effect, m.status, m.detail

@@ -108,6 +108,7 @@ func apply(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridge
 		values.Doubt(o, raw, event.StageSystem, event.ActorSystem)
 	case !byOperator:
 		values.Unmapped(o, raw)
+		o.Mentions = event.OutcomeNone // whatever it means, it is no approval
 	default:
 		o.Effect, o.Status = kycbridge.EffectProgress, status
 		if status.Closed() {

@@ -26,19 +26,19 @@ var outcomesOfAudit = map[string]string{"0": "rejected", "1": "approved"}
 // KwikID maps a session to a fact: the row of the contract for its status. The checker's verdict takes precedence
 // over the maker's.
 func KwikID(s KwikIDSession) Fact {
-	if row, ok := kwikidRows[s.Status]; ok {
-		return row
-	}
+	row, isRow := kwikidRows[s.Status]
 	isApproved := s.Status == "kyc_result_approved"
 	maker := "rejected"
 	switch {
+	case isRow:
+		return kwikidUndecided(row, s)
 	case isApproved:
 		maker = "approved"
 	case s.Status != "kyc_result_rejected":
-		return Fact{Word: Progress, Status: "unknown"}
+		return kwikidUndecided(Fact{Word: Progress, Status: "unknown", Mentions: "none", Reason: "unmapped_status"}, s)
 	}
 	isAgain := s.Feedback == "Reopen" || s.Feedback == "Reschedule"
-	checker := Fact{Word: Verdict, Status: "completed", Final: true, Stage: "checker", Rank: 2}
+	checker := Fact{Word: Verdict, Status: "completed", Final: true, Stage: "checker", Rank: 2, Maker: maker}
 	checker.Cross.API = outcomesOfAudit[s.Audit]
 	switch {
 	case isApproved && (s.Feedback == "Reject" || isAgain), !isApproved && s.Feedback == "Approve":
@@ -46,7 +46,7 @@ func KwikID(s KwikIDSession) Fact {
 	case s.Audit != "" && s.Audit != "0" && s.Audit != "1":
 		return Fact{Word: Doubt, Reason: "unmapped_status", Stage: "checker", Rank: 2}
 	case s.Revisit:
-		return Fact{Word: Reopen, Status: "in_review", Outcome: "none", Rank: 1}
+		return Fact{Word: Reopen, Status: "in_review", Outcome: "none", Rank: 1, Maker: maker}
 	case s.Audit == "0":
 		checker.Outcome = "rejected"
 		return checker
@@ -59,9 +59,25 @@ func KwikID(s KwikIDSession) Fact {
 	case isAgain:
 		return Fact{Word: Resubmit, Status: "requires_input", Outcome: "resubmit", Stage: "maker", Actions: true}
 	case s.Locked:
-		return Fact{Word: Verdict, Status: "in_review", Outcome: "none", Stage: "maker"}
+		return Fact{Word: Verdict, Status: "in_review", Outcome: "none", Stage: "maker", Maker: maker}
 	}
 	return kwikidMaker(maker, s.Checker)
+}
+
+// kwikidUndecided adds what a session without a verdict of the maker contains about the checker.
+//
+// Reading: no approval remains beside it unless the checker approves. A rejection of a session that has ended, or whose
+// status is not known, is a doubt in any case.
+func kwikidUndecided(f Fact, s KwikIDSession) Fact {
+	switch {
+	case s.Audit == "0" && (f.Word == End || f.Status == "unknown"):
+		return Fact{Word: Doubt, Reason: "contradiction", Stage: "checker", Rank: 2}
+	case s.Audit == "0":
+		f.Mentions = "rejected"
+	case s.Audit != "" && s.Audit != "1" || s.Revisit || s.Locked && s.Audit == "":
+		f.Mentions = "none"
+	}
+	return f
 }
 
 // KwikIDWebhook maps a webhook to a fact for an account that decides from its label.
@@ -76,7 +92,11 @@ func KwikIDWebhook(checker bool, outcome string, second bool) Fact {
 // kwikidMaker maps the maker's verdict. If a checker follows, it is only a step and not a decision yet.
 func kwikidMaker(outcome string, second bool) Fact {
 	if second {
-		return Fact{Word: Progress, Status: "in_review"}
+		f := Fact{Word: Progress, Status: "in_review", Maker: outcome}
+		if outcome == "rejected" {
+			f.Mentions = outcome
+		}
+		return f
 	}
-	return Fact{Word: Verdict, Status: "completed", Outcome: outcome, Final: true, Stage: "maker"}
+	return Fact{Word: Verdict, Status: "completed", Outcome: outcome, Final: true, Stage: "maker", Maker: outcome}
 }

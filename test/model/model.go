@@ -35,11 +35,14 @@ type Fact struct {
 	Stage    string // system or manual_review
 	Rank     int    // 0: a machine's or a maker's verdict; 2: a person's or a checker's, which takes precedence; else 1
 	Final    bool
-	Reason   string // of a doubt: contradiction or unmapped_status
+	Reason   string // of a doubt, or of an unknown status: contradiction or unmapped_status
+	Mentions string // an outcome that progress or an end mentions beside what it is about; "": none
+	Maker    string // the maker's outcome in the message; "": none
 	At       int    // minute; when it happened
 	Received int    // minute of receipt
 	Untimed  bool   // the provider sends no plausible time
 	Attempt  int    // 0: the session as a whole
+	Undated  bool   // the message does not contain the time of creation of its attempt
 	Person   string // the person of the document in the body; "" is none
 	Actions  bool   // the applicant must do something
 	Repeats  bool   // the message states the current decision, whenever it was made
@@ -72,6 +75,7 @@ type State struct {
 	Untimed                bool // reason system.untimed
 	Person                 string
 	Actions                bool
+	InDoubt                bool // the status is unknown because of a decision; no member of the event
 }
 
 // Rules are the rules that a test may disable, to show that a violation is detected.
@@ -93,12 +97,13 @@ type Machine struct {
 	earlier  memory   // before the last fact
 	kept     []Fact   // facts on the verdict whose payloads are stored, events or not
 	answers  []Fact   // stored submissions
+	makers   []Fact   // stored facts with the maker's outcome
 	gap      []string // persons of late facts of the attempt
 	ended    Fact     // the provider's end that closed the session
 	before   *State   // the state before an end set by kycbridge
-	current  int      // the attempt that facts belong to
 	last     Fact     // the last fact that counted
 	seen     []Fact   // all stored facts with a person
+	was      State    // before the last fact
 	caught   *Fact    // applied after the last fact, though received before it
 	fresh    bool     // the last fact began a newer attempt
 }
@@ -112,7 +117,17 @@ type memory struct {
 	doubts   []Fact // the doubts that no verdict has settled
 	denied   *Fact  // the newest update that mentions another outcome than an approval
 	cross    Cross  // the last verdict of each source
+	maker    Fact   // the maker's verdict in the chain of decisions
 	revoked  *approval
+	current  int       // the attempt that facts belong to
+	attempts []attempt // in their order, as far as it is known
+	began    int       // minute of receipt of the first fact of a newer attempt
+}
+
+// attempt is an attempt whose time of creation is known, or of which only the first message is known.
+type attempt struct {
+	number int
+	dated  bool
 }
 
 // approval is one that the newest request or reopening revoked, and when the provider approved again; 0: it did not.
@@ -123,13 +138,14 @@ func (m *Machine) Step(f Fact) {
 	if f.Untimed && m.Broken.UntimedIsNow {
 		f.Untimed, f.At = false, 1<<20
 	}
-	m.last, m.repeats, m.fresh = Fact{Untimed: true}, false, false
+	m.last, m.repeats, m.fresh, m.was = Fact{Untimed: true}, false, false, m.State
 	m.earlier, m.caught = m.memory, nil
-	m.earlier.doubts = slices.Clone(m.doubts)
+	m.earlier.doubts, m.earlier.attempts = slices.Clone(m.doubts), slices.Clone(m.attempts)
 	if m.own(f) {
 		return
 	}
 	m.revokeOurEnd()
+	m.was = m.State
 	first := !m.received
 	m.received = true
 	m.begun = true
@@ -141,14 +157,16 @@ func (m *Machine) Step(f Fact) {
 	if m.attempt(f) == stale {
 		return
 	}
+	if m.refute(f) {
+		m.last = Fact{Untimed: true}
+		return
+	}
 	f = m.compare(f)
 	switch f.Word {
-	case Progress, Submit:
-		m.progress(f)
+	case Progress, Submit, End:
+		m.proceed(f)
 	case Verdict, Resubmit, Reopen:
 		m.decide(f)
-	case End:
-		m.end(f)
 	case Doubt:
 		m.contradict(f)
 	case Remark:
@@ -173,21 +191,91 @@ func (m *Machine) compare(f Fact) Fact {
 	return f
 }
 
+func (f Fact) approvesAsChecker() bool {
+	return f.Word == Verdict && f.Stage == "checker" && f.Outcome == "approved"
+}
+
+// refute turns a checker's approval into a review if f is a maker's rejection from before it, and the newest known
+// verdict of the maker: in the other order of arrival the result is the same.
+func (m *Machine) refute(f Fact) bool {
+	isApproved := m.Stage == "checker" && m.Outcome == "approved"
+	if !isApproved || f.Maker != "rejected" || f.At >= m.verdict.At && !m.outranked(f) {
+		return false
+	}
+	if known := m.makersVerdict(f); known.Maker != "" && known.At > f.At {
+		return false
+	}
+	m.refer()
+	m.tell(f)
+	return true
+}
+
+// proceed applies progress or an end. One that denies an approval is a doubt about an approval that is current.
+func (m *Machine) proceed(f Fact) {
+	if m.refuse(f) {
+		return
+	}
+	if f.Word == End {
+		m.end(f)
+		return
+	}
+	m.progress(f)
+}
+
+// denies reports whether a fact that decides nothing mentions another outcome than an approval.
+func (f Fact) denies() bool {
+	switch f.Word {
+	case Remark:
+		return f.Outcome != "" && f.Outcome != "approved"
+	case Progress, Submit, End:
+		return f.Mentions != "" && f.Mentions != "approved"
+	}
+	return false
+}
+
+// refuse applies a fact that mentions another outcome than an approval, and reports whether an approval is current. It
+// is revoked unless it is newer. The fact is recorded, because an older approval may still arrive.
+func (m *Machine) refuse(f Fact) bool {
+	if !f.denies() {
+		return false
+	}
+	if m.denied == nil || !f.Untimed && (m.denied.Untimed || m.denied.At < f.At) {
+		m.denied = &f
+	}
+	if m.Outcome != "approved" {
+		return false
+	}
+	if f.Rank = 1; f.Attempt == 0 {
+		f.Attempt = m.current
+	}
+	m.contradict(f)
+	return true
+}
+
 // applyHeld applies the facts of a newer attempt that were received while an older one's approval was
 // current, and are newer than the fact that began it: the result is independent of the arrival order.
 func (m *Machine) applyHeld(f Fact) {
-	isWord := f.Word == Verdict || f.Word == Resubmit || f.Word == Reopen || f.Word == Doubt
-	if !m.fresh || f.Untimed || !isWord {
+	if !m.fresh || !f.decides() {
 		return
 	}
 	m.fresh = false
 	var newest *Fact
 	for _, k := range m.kept {
-		if k.Attempt == f.Attempt && k.Seq != f.Seq && m.beats(k, f) && (newest == nil || m.beats(k, *newest)) {
+		isNewer := m.beats(k, f)
+		if f.Untimed {
+			isNewer = k.decides() && k.Word != Doubt && !k.Untimed && (k.Word != Verdict || !below(k, f))
+		}
+		if k.Attempt == f.Attempt && k.Seq != f.Seq && isNewer && (newest == nil || m.beats(k, *newest)) {
 			newest = &k
 		}
 	}
-	if newest != nil {
+	switch {
+	case newest == nil:
+	case f.Untimed && !m.undecided():
+		if newest.Word == Verdict && newest.Outcome != m.Outcome {
+			m.review() // the times do not show which of the two is newer
+		}
+	default:
 		m.caught = newest
 		m.decide(*newest)
 	}
@@ -199,15 +287,12 @@ func (m *Machine) applyHeld(f Fact) {
 // led to no event, does not block older facts, and is known only as long as its payload is stored.
 func (m *Machine) Done(published bool) {
 	if !published {
-		m.memory = m.earlier
+		m.memory, m.InDoubt = m.earlier, m.was.InDoubt
 		return
 	}
 	m.pass(m.last)
 	if m.caught != nil {
 		m.pass(*m.caught)
-	}
-	if m.last.Attempt > m.current {
-		m.current = m.last.Attempt
 	}
 }
 
@@ -215,7 +300,7 @@ func (m *Machine) Done(published bool) {
 func (m *Machine) Forget(seq int) {
 	gone := func(f Fact) bool { return f.Seq == seq }
 	m.kept, m.seen = slices.DeleteFunc(m.kept, gone), slices.DeleteFunc(m.seen, gone)
-	m.answers = slices.DeleteFunc(m.answers, gone)
+	m.answers, m.makers = slices.DeleteFunc(m.answers, gone), slices.DeleteFunc(m.makers, gone)
 }
 
 // own applies a notice of kycbridge. A notice begins a verification or ends an open one, and does not change the
@@ -269,7 +354,7 @@ func (m *Machine) pass(f Fact) {
 
 // progress changes the status of an undecided, open verification. It settles no doubt.
 func (m *Machine) progress(f Fact) {
-	if m.old(f) || m.closed() || m.Outcome == "review" || m.Contradiction || len(m.doubts) > 0 && m.Outcome != "resubmit" {
+	if m.old(f) || m.closed() || m.Outcome == "review" || m.InDoubt || len(m.doubts) > 0 && m.Outcome != "resubmit" {
 		return
 	}
 	isAnswer := m.Outcome == "resubmit"
@@ -277,7 +362,9 @@ func (m *Machine) progress(f Fact) {
 		return
 	}
 	m.Status, m.Outcome, m.Stage, m.Final, m.Actions = f.Status, "none", "", false, f.Actions
-	m.Unmapped = f.Status == "unknown"
+	m.Contradiction = f.Status == "unknown" && f.Reason == "contradiction"
+	m.Unmapped = f.Status == "unknown" && !m.Contradiction
+	m.tell(f)
 	if isAnswer {
 		m.answered = f.At
 		m.reapplyDoubts() // Reading: the answer settles no doubt newer than the request
@@ -335,16 +422,54 @@ func (m *Machine) decide(f Fact) {
 		return
 	}
 	waiting := m.waiting(f)
+	if waiting != nil && m.isPassed(*waiting, f) {
+		waiting = nil
+	}
 	m.apply(f)
-	if waiting != nil && !m.repeatsRevoked(*waiting) {
+	if m.overrules(f) {
+		m.conclude(f)
+	}
+	if waiting != nil && !m.repeatsRevoked(*waiting) && (m.Outcome != "review" || !below(*waiting, *m.verdict)) {
 		m.settle(f)
 		m.caught, f = waiting, *waiting
 		m.apply(f)
 	}
+	m.conclude(f)
+}
+
+// conclude applies the doubts and denials about the verdict f, which has just been applied.
+func (m *Machine) conclude(f Fact) {
 	m.recall()
 	m.settle(f)
 	m.reapplyDoubts()
 	m.deny(f)
+	if m.Outcome == "approved" && m.overrules(f) {
+		m.refer()
+	}
+}
+
+// overrules reports whether f is a checker's approval without the maker's verdict, and the known one is a rejection.
+func (m *Machine) overrules(f Fact) bool {
+	return f.approvesAsChecker() && f.Maker == "" && m.maker.Maker == "rejected"
+}
+
+// makersVerdict is the newest of the maker's verdicts: that in the chain, or one that was stored before f.
+func (m *Machine) makersVerdict(f Fact) Fact {
+	known := m.maker
+	for _, k := range m.makers {
+		if k.Seq < f.Seq && (known.Maker == "" || k.At > known.At) {
+			known = k
+		}
+	}
+	return known
+}
+
+// refer turns a checker's approval into a review: nothing describes a checker who overrules a maker.
+func (m *Machine) refer() {
+	m.State = State{Status: "in_review", Outcome: "review", Stage: "checker", Person: m.Person}
+	verdict := *m.verdict
+	verdict.Outcome = "review"
+	m.verdict = &verdict
 }
 
 // settle ends the doubts that f settles, unless one of the doubts has a higher rank than f.
@@ -373,21 +498,32 @@ func (m *Machine) waiting(f Fact) (newest *Fact) {
 	return newest
 }
 
+// isPassed reports whether a verdict that waits is older than another one that f would override.
+func (m *Machine) isPassed(waiting, f Fact) bool {
+	return slices.ContainsFunc(m.kept, func(k Fact) bool {
+		return k.Word == Verdict && below(k, f) && k.Attempt == f.Attempt && m.beats(k, waiting)
+	})
+}
+
 // recall adds the newest stored denial, and the stored doubts that no stored verdict has settled.
 func (m *Machine) recall() {
 	for _, k := range m.kept {
 		isNewest := m.denied == nil || !k.Untimed && (m.denied.Untimed || m.denied.At < k.At)
-		if k.Word == Remark && k.Attempt == m.verdict.Attempt && isNewest {
+		if k.denies() && together(k, *m.verdict) && isNewest {
 			m.denied = &k
 		}
 	}
 	for _, d := range m.kept {
 		isSettled := func(k Fact) bool {
-			return k.Word != Doubt && k.Word != Remark && k.Attempt == d.Attempt && settles(k, d) && !below(k, *m.verdict)
+			isOver := (k.Word == Reopen || k.Word == Resubmit) && k.At > d.At
+			return k.decides() && k.Word != Doubt && k.Attempt == d.Attempt &&
+				(isOver || settles(k, d) && !below(k, *m.verdict))
 		}
+		was := m.earlier.verdict
 		isKnown := func(k Fact) bool { return k.Seq == d.Seq }
 		if d.Word == Doubt && !d.Untimed && d.Attempt == m.verdict.Attempt && !m.over(d) &&
-			!slices.ContainsFunc(m.kept, isSettled) && !slices.ContainsFunc(m.doubts, isKnown) {
+			(was == nil || !isSettled(*was)) && !slices.ContainsFunc(m.kept, isSettled) &&
+			!slices.ContainsFunc(m.doubts, isKnown) {
 			m.doubts = append(m.doubts, d)
 		}
 	}
@@ -398,23 +534,42 @@ func (m *Machine) recall() {
 // Reading: a machine's verdict ends no doubt about a person's decision, since it does not override a person's
 // decision either.
 func settles(f, doubt Fact) bool {
-	return !f.Untimed && (doubt.Untimed || doubt.At < f.At) && !below(f, doubt)
+	isNewer := doubt.At < f.At
+	if doubt.Untimed {
+		isNewer = doubt.Received < f.Received
+	}
+	return !f.Untimed && isNewer && !below(f, doubt)
 }
 
-// below reports whether a has a lower rank than b, so that b takes precedence whatever the times.
-func below(a, b Fact) bool { return a.Rank == 0 && b.Rank == 2 }
+// below reports whether a has a lower rank than b, so that b takes precedence whatever the times. A maker who does not
+// approve is not below a checker who does.
+func below(a, b Fact) bool {
+	isMakers := a.Stage == "maker" && a.Outcome != "approved" && b.approvesAsChecker()
+	return a.Rank == 0 && b.Rank == 2 && !isMakers
+}
 
-// deny raises a doubt about an approval that is not newer than an update with another outcome.
+// deny raises a doubt about an approval that is not newer than a fact with another outcome.
 func (m *Machine) deny(f Fact) {
-	isLater := func(d Fact) bool {
-		isNewer := f.Untimed && m.fresh || !f.Untimed && !d.Untimed && d.At >= f.At
-		return d.Word == Remark && d.Attempt == f.Attempt && isNewer
+	isDenial := func(d Fact) bool { return d.denies() && together(d, f) && m.isNewer(d, f) }
+	reason := "contradiction"
+	if m.was.Unmapped && !m.fresh {
+		reason = "unmapped_status"
 	}
-	isDenied := m.denied != nil && (f.Untimed && (m.denied.Untimed || m.denied.At >= m.reopened) ||
-		!f.Untimed && !m.denied.Untimed && m.denied.At >= f.At)
-	if f.Outcome == "approved" && (isDenied || slices.ContainsFunc(m.kept, isLater)) {
-		m.shake("contradiction")
+	if m.Outcome == "approved" && (m.denied != nil && m.isNewer(*m.denied, f) || slices.ContainsFunc(m.kept, isDenial)) {
+		m.shake(reason)
 	}
+}
+
+// isNewer reports whether a denial is as new as the approval f, as far as that is known. Of two facts of which one has
+// no time the denial counts, unless the approval has a time and was received later.
+func (m *Machine) isNewer(denial, f Fact) bool {
+	switch {
+	case f.Untimed:
+		return m.fresh || denial.Untimed || denial.At >= m.reopened
+	case denial.Untimed:
+		return denial.Received >= f.Received
+	}
+	return denial.At >= f.At
 }
 
 // outranked reports whether a known verdict is newer than f, or of a higher stage, or of the same instant and
@@ -428,6 +583,9 @@ func (m *Machine) outranked(f Fact) bool {
 	}
 	known := slices.Clone(m.kept)
 	if m.verdict != nil {
+		if f.Word == Verdict && (m.Outcome == "review" || m.InDoubt && m.verdict.Word == Verdict) && below(f, *m.verdict) {
+			return true
+		}
 		if f.Word == Verdict && m.verdict.Untimed && m.verdict.Word == Verdict && below(f, *m.verdict) {
 			return true // a machine's verdict never overrides a person's decision, of any time
 		}
@@ -438,9 +596,12 @@ func (m *Machine) outranked(f Fact) bool {
 		known = append(known, *m.verdict)
 	}
 	return slices.ContainsFunc(known, func(k Fact) bool {
-		return k.Attempt == f.Attempt && k.Seq != f.Seq && !m.idle(k) && m.beats(k, f)
+		return together(k, f) && k.Seq != f.Seq && !m.idle(k) && m.beats(k, f)
 	})
 }
+
+// together reports whether two facts may be of one attempt.
+func together(a, b Fact) bool { return a.Attempt == b.Attempt || a.Attempt == 0 || b.Attempt == 0 }
 
 // idle reports whether a verdict does not block older facts, because it is revoked or the current verdict overrides
 // it.
@@ -456,7 +617,8 @@ func (m *Machine) replaced(k Fact) bool {
 	}
 	return slices.ContainsFunc(append(slices.Clone(m.kept), m.standing()...), func(w Fact) bool {
 		isWord := w.Word == Verdict && !below(w, k) || w.Word == Resubmit || w.Word == Reopen
-		return isWord && w.Attempt == k.Attempt && w.Seq != k.Seq && !w.Untimed && w.At > k.At
+		isNewer := w.At > k.At || w.At == k.At && w.Outcome != "approved" && k.Outcome == "approved"
+		return isWord && w.Attempt == k.Attempt && w.Seq != k.Seq && !w.Untimed && isNewer
 	})
 }
 
@@ -484,7 +646,7 @@ func (m *Machine) over(f Fact) bool {
 // beats reports whether a prevails over b.
 func (m *Machine) beats(a, b Fact) bool {
 	switch {
-	case a.Untimed || a.Word == Doubt || a.Word == Remark:
+	case a.Untimed || a.Word == Doubt || !a.decides():
 		return false
 	case a.Word == Resubmit && b.Rank == 0 && a.At < m.answered:
 		return false // it was answered
@@ -524,7 +686,7 @@ func (m *Machine) decideUntimed(f Fact) {
 }
 
 // inDoubt reports whether the status is unknown because of a decision, not because there is none.
-func (m *Machine) inDoubt() bool { return m.Contradiction || m.Unmapped && len(m.doubts) > 0 }
+func (m *Machine) inDoubt() bool { return m.InDoubt }
 
 // undecided reports whether no decision exists. A revoked decision does not count. A decision in doubt does, so callers
 // check inDoubt first.
@@ -552,6 +714,18 @@ func (m *Machine) apply(f Fact) {
 	shown := m.Person
 	m.State = State{Status: f.Status, Outcome: f.Outcome, Final: f.Final, Stage: f.Stage,
 		Person: shown, Actions: f.Actions}
+	if isRepeated := m.was.Outcome == "approved" && m.was.Stage == "checker"; f.approvesAsChecker() && f.Maker == "" &&
+		!isRepeated {
+		m.tell(m.makersVerdict(f))
+	}
+	m.tell(f)
+}
+
+// tell adds the maker's outcome to the chain of decisions.
+func (m *Machine) tell(f Fact) {
+	if f.Maker != "" {
+		m.maker = f
+	}
 }
 
 // contradict applies a body that contradicts itself. It revokes an approval; a rejection, an end and a
@@ -567,8 +741,16 @@ func (m *Machine) contradict(f Fact) {
 	if !f.Untimed {
 		m.caught = m.waiting(f) // the current verdict still overrides it, and it makes older facts old
 	}
+	if f.denies() { // it concerns approvals only, and is no doubt about other verdicts
+		m.tell(f)
+		m.shake(f.Reason)
+		return
+	}
 	m.doubts = append(m.doubts, f)
 	if m.repeats = m.newestDoubt().Seq != f.Seq; !m.repeats {
+		if m.mayDoubt() {
+			m.tell(f)
+		}
 		m.reapplyDoubts()
 	}
 }
@@ -599,12 +781,17 @@ func (m *Machine) lastDoubted() int {
 	return m.newestDoubt().Received
 }
 
+// mayDoubt reports whether a doubt changes the state: a rejection, an end and a request remain.
+func (m *Machine) mayDoubt() bool {
+	return m.Outcome != "rejected" && m.Outcome != "resubmit" && (!m.closed() || m.Outcome == "approved")
+}
+
 func (m *Machine) shake(reason string) {
-	if m.Outcome == "rejected" || m.Outcome == "resubmit" || m.closed() && m.Outcome != "approved" {
+	if !m.mayDoubt() {
 		return
 	}
-	m.State = State{Status: "unknown", Outcome: "none", Person: m.Person}
-	m.Contradiction, m.Unmapped = reason == "contradiction", reason == "unmapped_status"
+	m.State = State{Status: "unknown", Outcome: "none", Person: m.Person, InDoubt: true}
+	m.Contradiction, m.Unmapped = reason != "unmapped_status", reason == "unmapped_status"
 }
 
 // remark applies an update. An update decides nothing; one that contradicts the current verdict is a doubt.
@@ -613,17 +800,8 @@ func (m *Machine) remark(f Fact, first bool) {
 		m.Status, m.Outcome = "processing", "none"
 	}
 	m.repeats = m.old(f)
-	if f.Outcome != "" && f.Outcome != "approved" &&
-		(m.denied == nil || !f.Untimed && (m.denied.Untimed || m.denied.At < f.At)) {
-		m.denied = &f
-	}
-	standing := !m.Untimed && m.verdict != nil && m.verdict.Word == Verdict
 	// Reading: an update that mentions an approval does not change a rejection, and contradicts no approval.
-	if standing && f.Outcome != "" && f.Outcome != "approved" && f.Outcome != m.verdict.Outcome {
-		f.Reason = "contradiction"
-		m.contradict(f)
-		return
-	}
+	m.refuse(f)
 }
 
 // show replaces the person by the one in the body, if the body contains a person and f is not old.
@@ -642,8 +820,7 @@ func (m *Machine) show(f Fact) {
 }
 
 func (m *Machine) remember(f Fact) {
-	isDenial := f.Word == Remark && f.Outcome != "" && f.Outcome != "approved"
-	if f.Word == Verdict || f.Word == Resubmit || f.Word == Reopen || f.Word == Doubt || isDenial {
+	if f.decides() || f.denies() {
 		m.kept = append(m.kept, f)
 	}
 	if f.Person != "" {
@@ -652,6 +829,14 @@ func (m *Machine) remember(f Fact) {
 	if f.Word == Submit {
 		m.answers = append(m.answers, f)
 	}
+	if f.Maker != "" {
+		m.makers = append(m.makers, f)
+	}
+}
+
+// decides reports whether a fact is about the decision.
+func (f Fact) decides() bool {
+	return f.Word == Verdict || f.Word == Resubmit || f.Word == Reopen || f.Word == Doubt
 }
 
 // repeatsRevoked reports whether f is an approval that a request or a reopening has revoked and that the provider
@@ -692,15 +877,71 @@ func (m *Machine) attempt(f Fact) place {
 	if f.Attempt == 0 || m.Broken.AttemptsMerge {
 		return ours
 	}
+	if m.current == 0 {
+		m.current = f.Attempt
+	}
+	at, current := m.enter(attempt{f.Attempt, !f.Undated}), m.position(m.current)
+	isUncertain := m.attempts[at].dated != m.attempts[current].dated && m.attempts[at].dated == (at < current)
 	switch {
-	case m.current == 0:
-		return ours
-	case f.Attempt < m.current:
+	case isUncertain:
+		return m.uncertain(f, at > current)
+	case at < current:
 		return stale
-	case f.Attempt > m.current:
+	case at > current:
 		return m.renew(f)
 	}
 	return ours
+}
+
+func (m *Machine) position(number int) int {
+	return slices.IndexFunc(m.attempts, func(a attempt) bool { return a.number == number })
+}
+
+// enter records an attempt and returns its position: before the first one that was created later, otherwise last.
+func (m *Machine) enter(a attempt) int {
+	if at := m.position(a.number); at >= 0 {
+		if m.attempts[at].dated || !a.dated {
+			return at
+		}
+		m.attempts = slices.Delete(m.attempts, at, at+1) // the time was not known
+	}
+	at := len(m.attempts)
+	for i, b := range m.attempts {
+		if a.dated && b.dated && b.number > a.number {
+			at = i
+			break
+		}
+	}
+	m.attempts = slices.Insert(m.attempts, at, a)
+	return at
+}
+
+// uncertain applies a fact of an attempt that may be older or newer than the current one: one of them has no time of
+// creation, and was seen later. isUndated: that is the attempt of f.
+//
+// Reading: the contract orders such attempts by their first message. That is no reason for an approval that replaces
+// another decision, or that remains beside one.
+func (m *Machine) uncertain(f Fact, isUndated bool) place {
+	isApproved := m.Outcome == "approved"
+	refuses := f.Word == Verdict && f.Outcome != "approved" || f.Word == Doubt && f.Received >= m.began &&
+		(m.verdict == nil || f.Received >= m.verdict.Received)
+	isDecided := !m.undecided() || m.verdict != nil || len(m.doubts) > 0
+	switch {
+	case isUndated && isDecided && (!isApproved || !refuses), !isUndated && isApproved && refuses:
+		differs := f.Word == Verdict && f.Outcome == "approved" && !isApproved || isApproved && refuses
+		isPassed := func(k Fact) bool { return k.Attempt == f.Attempt && k.Seq != f.Seq && m.beats(k, f) }
+		if !differs || m.Untimed || !f.Untimed && slices.ContainsFunc(m.kept, isPassed) {
+			return stale
+		}
+		if isApproved && (m.denied == nil || !f.Untimed && (m.denied.Untimed || f.At > m.denied.At)) {
+			m.denied = &f
+		}
+		m.review()
+		return stale
+	case isUndated || !isDecided && refuses:
+		return m.renew(f)
+	}
+	return stale
 }
 
 // Fill sets the person from an event if none is known.
@@ -720,7 +961,7 @@ func (m *Machine) renew(f Fact) place {
 	if m.Outcome == "approved" && f.Word != Verdict && f.Word != Doubt {
 		return stale
 	}
-	m.fresh = true
+	m.fresh, m.current, m.began = true, f.Attempt, f.Received
 	m.verdict, m.doubts, m.denied, m.gap = nil, nil, nil, nil
 	m.reopened, m.answered, m.askedBy = 0, 0, 0
 	m.State = State{Status: "in_progress", Outcome: "none"}

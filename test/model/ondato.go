@@ -4,16 +4,25 @@ package model
 func Ondato(event, status, reason string) Fact {
 	switch event {
 	case "idv":
-		return ondatoSession[status]
-	case "KycIdentification.Created":
-		return Fact{Word: Progress, Status: "in_progress"}
-	case "KycIdentification.Processed":
-		return Fact{Word: Progress, Status: "processing"}
+		if f, ok := ondatoSession[status]; ok {
+			return f
+		}
+		return Fact{Word: Progress, Status: "unknown", Mentions: outcomes[status], Reason: "unmapped_status"}
+	case "KycIdentification.Created", "KycIdentification.Processed", "KycIdentification.Expired":
+		if outcome := outcomes[status]; outcome != "" { // Reading: the event decides nothing, and the status may revoke
+			return Fact{Word: Progress, Status: "unknown", Reason: "contradiction", Mentions: outcome}
+		}
+		return Fact{Word: Progress, Status: ondatoProgress[event]}
 	case "KycIdentification.Updated":
 		return Fact{Word: Remark, Outcome: outcomes[status], Rank: 1}
 	case "fetched":
-		if status == "Awaiting" {
+		switch status {
+		case "Awaiting":
 			return Fact{Word: Reopen, Status: "processing", Outcome: "none", Rank: 1}
+		case "Unfinished":
+			return Fact{Word: Progress, Status: "in_progress", Mentions: "none"}
+		case "Escalated": // not known
+			return Fact{Word: Doubt, Reason: "unmapped_status", Rank: 1}
 		}
 		return ondatoVerdict(status, reason)
 	case "KycIdentification.Approved", "KycIdentification.Rejected":
@@ -23,6 +32,10 @@ func Ondato(event, status, reason string) Fact {
 		return ondatoVerdict(status, reason)
 	}
 	panic(event)
+}
+
+var ondatoProgress = map[string]string{
+	"KycIdentification.Created": "in_progress", "KycIdentification.Processed": "processing",
 }
 
 var outcomes = map[string]string{"Approved": "approved", "Rejected": "rejected"}

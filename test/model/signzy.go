@@ -22,7 +22,8 @@ func Signzy(b SignzyBody) Fact {
 	case b.Status != "COMPLETED" && b.Status != "TERMINATED" && b.Ended:
 		return Fact{Word: Doubt, Reason: "unmapped_status", Rank: 1}
 	case b.Status != "COMPLETED" && b.Status != "TERMINATED":
-		return Fact{Word: Progress, Status: "unknown"} // Reading: for an open journey an unknown step is progress
+		// Reading: the status of an open journey is progress. Whatever it means, it is no approval.
+		return Fact{Word: Progress, Status: "unknown", Mentions: "none", Reason: "unmapped_status"}
 	case b.Status == "TERMINATED":
 		return Fact{Word: End, Status: "failed"}
 	}
