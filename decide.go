@@ -175,11 +175,11 @@ func (d *Revision) checkContradiction(f Fact) Observation {
 	case o.Effect == EffectVerdict && o.Cross != (Cross{}) && m.Cross.disagrees():
 		return asDoubt(o)
 	case f.denies():
-		if m.Denied == nil || at.after(*m.Denied) {
-			m.Denied = &at
+		if d := m.Denied; d == nil || at.after(*d) || m.Verdict != nil && m.Verdict.after(*d) {
+			m.Denied = &at // the newest one, as far as no verdict has followed it
 		}
 		// Requested a moment after the approval, the answer may be outdated: it is of an open check.
-		isOld := f.Known.Outranked || f.Via.Asked() && m.Verdict != nil && m.Verdict.after(at)
+		isOld := f.Known.Outranked || f.Via.Asked() && !at.At.IsZero() && m.Verdict != nil && m.Verdict.after(at)
 		if d.Decision.Outcome == event.OutcomeApproved && !isOld {
 			return asDoubt(o)
 		}

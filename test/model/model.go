@@ -561,11 +561,16 @@ func (m *Machine) deny(f Fact) {
 }
 
 // isNewer reports whether a denial is as new as the approval f, as far as that is known. Of two facts of which one has
-// no time the denial counts, unless the approval has a time and was received later.
+// no time the denial counts, unless the approval has a time and was received later, or a verdict has followed the
+// denial.
 func (m *Machine) isNewer(denial, f Fact) bool {
+	since := m.reopened
+	if was := m.earlier.verdict; was != nil && !was.Untimed {
+		since = max(since, was.At)
+	}
 	switch {
 	case f.Untimed:
-		return m.fresh || denial.Untimed || denial.At >= m.reopened
+		return m.fresh || denial.Untimed || denial.At >= since
 	case denial.Untimed:
 		return denial.Received >= f.Received
 	}
