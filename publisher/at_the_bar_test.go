@@ -326,7 +326,7 @@ func TestPollInProgressIsPurged(t *testing.T) {
 	poller := &poll.Poller{Accounts: tool.Accounts, Intake: tool.Intake, Timers: store, History: store, Now: time.Now,
 		Policy:     func(kycbridge.AccountKey) poll.Policy { return poll.Policy{Interval: time.Hour, Deadline: time.Hour} },
 		Tombstones: store, Log: zap.NewNop(),
-		State:   func(context.Context, kycbridge.Key) *event.Data { return nil },
+		State:   func(context.Context, kycbridge.Key, bool) (*event.Data, error) { return nil, nil },
 		Observe: func(kycbridge.AccountKey, string) {}}
 	go func() {
 		polled <- poller.Work(context.Background(), kycbridge.Watch{Provider: "ondato", Account: "acme", Reference: "victim",

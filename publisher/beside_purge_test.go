@@ -105,7 +105,7 @@ func TestFetchedBesidePurge(t *testing.T) {
 	poller := &poll.Poller{Accounts: tool.Accounts, Intake: tool.Intake, Timers: store, History: store, Now: time.Now,
 		Policy:     func(kycbridge.AccountKey) poll.Policy { return poll.Policy{Interval: time.Hour, Deadline: time.Hour} },
 		Tombstones: tombstoneThen{store, sync.OnceFunc(begin)}, Log: zap.NewNop(),
-		State:   func(context.Context, kycbridge.Key) *event.Data { return nil },
+		State:   func(context.Context, kycbridge.Key, bool) (*event.Data, error) { return nil, nil },
 		Observe: func(kycbridge.AccountKey, string) {}}
 	must(t, poller.Work(t.Context(), kycbridge.Watch{Provider: "ondato", Account: "acme", Reference: "victim",
 		Since: time.Now(), Deadline: time.Now().Add(time.Hour), Asked: true}, false))

@@ -47,18 +47,11 @@ func decodeRequest(body []byte) (any, []kycbridge.FieldError) {
 
 // State is the last published state of a verification, or kycbridge.ErrNotFound.
 func (a *App) State(ctx context.Context, k kycbridge.Key) (*event.Data, error) {
-	bus := a.bus.Load()
-	if bus == nil {
-		return nil, fmt.Errorf("read last event: %w: the bus has not been reached yet", kycbridge.ErrUnavailable)
-	}
-	last, err := bus.Last(ctx, k, true)
-	if err != nil {
-		return nil, fmt.Errorf("read last event: %w: %w", kycbridge.ErrUnavailable, err)
-	}
-	if last.Data == nil {
+	last, err := a.lastState(ctx, k, true)
+	if err == nil && last == nil {
 		return nil, fmt.Errorf("read last event: %w", kycbridge.ErrNotFound)
 	}
-	return last.Data.Published(), nil
+	return last, err
 }
 
 // Media opens an image or video in the state of a verification. The provider's reference to it is looked up in the

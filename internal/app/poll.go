@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -128,20 +129,20 @@ func (a *App) newPoller() *poll.Poller {
 	}
 }
 
-// lastState is the last known state of a verification; nil if no state is known or the bus is unavailable.
-func (a *App) lastState(ctx context.Context, k kycbridge.Key) *event.Data {
+// lastState is the last published state of a verification; nil if none was published.
+func (a *App) lastState(ctx context.Context, k kycbridge.Key, fresh bool) (*event.Data, error) {
 	bus := a.bus.Load()
 	if bus == nil {
-		return nil
+		return nil, fmt.Errorf("read last event: %w: the bus has not been reached yet", kycbridge.ErrUnavailable)
 	}
-	last, err := bus.Last(ctx, k, false)
+	last, err := bus.Last(ctx, k, fresh)
 	if err == nil && !last.Read && last.Data != nil && last.Data.Status.Terminal() {
 		last, err = bus.Last(ctx, k, true) // another process may have published a reopening
 	}
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("read last event: %w: %w", kycbridge.ErrUnavailable, err)
 	}
-	return last.Data.Published()
+	return last.Data.Published(), nil
 }
 
 // startPolling polls open sessions until Stop.

@@ -44,8 +44,9 @@ type Poller struct {
 	Timers     Timers
 	Tombstones Tombstones // nil: nothing is ever erased
 	History    kycbridge.History
-	// State is the last published state; nil if none was published, or if it is unknown.
-	State func(ctx context.Context, k kycbridge.Key) *event.Data
+	// State is the last published state; nil if none was published. Unless fresh, it may be a state that
+	// another process has replaced.
+	State func(ctx context.Context, k kycbridge.Key, fresh bool) (*event.Data, error)
 	Now   func() time.Time
 	Log   *zap.Logger
 	// Observe receives the outcome of each poll: news, unchanged, ended, unknown, deadline, or the kind of
@@ -169,8 +170,8 @@ func (p *Poller) seen(ctx context.Context, k kycbridge.Key) (map[string]kycbridg
 
 // ended reports whether an event has published the end of the session, so that no poll is needed.
 func (p *Poller) ended(ctx context.Context, w kycbridge.Watch) bool {
-	last := p.State(ctx, w.Key())
-	return last != nil && last.Status.Terminal()
+	last, err := p.State(ctx, w.Key(), false)
+	return err == nil && last != nil && last.Status.Terminal()
 }
 
 // answered ingests new bodies and decides the next step. A watch ends only when an event has published the
@@ -222,8 +223,8 @@ func (p *Poller) ingestNew(
 		seen := w.Seen[body.Part]
 		isNew := seen.Digest != kycbridge.Digest(body.Body) || payload.Trigger != "" &&
 			(payload.Trigger != seen.Trigger || payload.TriggeredAt.After(seen.TriggeredAt))
-		if !isNew && w.Trigger != "" {
-			isNew, err = p.isSuperseded(ctx, a, &payload)
+		if !isNew {
+			isNew, err = p.isSuperseded(ctx, a, &payload, w.Trigger != "")
 			if err != nil {
 				return last, news, err
 			}
@@ -274,26 +275,38 @@ func (p *Poller) payload(
 	return out
 }
 
-// isSuperseded reports whether a decision that was fetched before is not the published one, because a
-// callback has contained another since: then the same body is a new fact. It is ordered after the newest
-// stored payload.
-func (p *Poller) isSuperseded(ctx context.Context, a *kycbridge.Account, payload *kycbridge.Payload) (bool, error) {
+// isSuperseded reports whether the decision of a body that was stored before is not the published one, because
+// something else was received since: then the same body is a new fact, and is ordered after that. After a trigger a
+// callback was received. Without one, an open session counts as ahead of the API, which may need a moment.
+func (p *Poller) isSuperseded(
+	ctx context.Context, a *kycbridge.Account, payload *kycbridge.Payload, isTriggered bool,
+) (bool, error) {
 	o, err := a.Observe(*payload)
-	k := kycbridge.Key{Provider: payload.Provider, Account: payload.Account,
-		VerificationID: event.VerificationID(payload.Provider, payload.Account, payload.Reference)}
-	last := p.State(ctx, k)
-	if err != nil || !o.Effect.Decisive() || last == nil || last.Status == o.Status &&
-		last.Decision.Outcome == o.Decision.Outcome {
+	if err != nil || !o.Effect.Decisive() {
 		return false, nil
 	}
+	k := kycbridge.Key{Provider: payload.Provider, Account: payload.Account,
+		VerificationID: event.VerificationID(payload.Provider, payload.Account, payload.Reference)}
+	last, err := p.State(ctx, k, true)
+	switch {
+	case err != nil:
+		return false, err
+	case last == nil || last.Status == o.Status && last.Decision.Outcome == o.Decision.Outcome,
+		!isTriggered && last.Decision.Outcome == event.OutcomeNone && last.Status != event.StatusUnknown:
+		return false, nil
+	}
+	isLater, isKnown := isTriggered, map[string]bool{}
 	err = p.History.History(ctx, k, func(stored kycbridge.Payload) error {
-		if stored.Digest == payload.Digest {
-			return nil
+		switch isRepeated := stored.Via.Asked() && isKnown[stored.Digest]; {
+		case stored.Digest == payload.Digest:
+			isLater = isTriggered
+		case !stored.Notice && !isRepeated: // else two parts could follow each other without end
+			payload.After, isLater = stored.ID, true
 		}
-		payload.After = stored.ID
+		isKnown[stored.Digest] = true
 		return nil
 	})
-	return err == nil, err
+	return err == nil && isLater, err
 }
 
 // failed decides the next step after a failed request.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +26,7 @@ type pollFixture struct {
 	poller *Poller
 	intake *kycbridge.Intake
 	state  *event.Data // the published state
+	unread error       // why it cannot be read
 
 	mu       sync.Mutex
 	now      time.Time
@@ -40,6 +42,8 @@ var statuses = map[string]kycbridge.Observation{
 	"review": {Effect: kycbridge.EffectVerdict, Status: event.StatusInReview},
 	"approved": {Effect: kycbridge.EffectVerdict, Status: event.StatusCompleted,
 		Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}},
+	"rejected": {Effect: kycbridge.EffectVerdict, Status: event.StatusCompleted,
+		Decision: event.Decision{Outcome: event.OutcomeRejected, Final: true}},
 }
 
 func newPollFixture(t *testing.T) *pollFixture {
@@ -94,7 +98,7 @@ func newPollFixture(t *testing.T) *pollFixture {
 				Rechecks: []time.Duration{time.Second, 2 * time.Second}}
 		},
 		Intake: r.intake, Timers: store, History: store,
-		State:   func(context.Context, kycbridge.Key) *event.Data { return r.state },
+		State:   func(context.Context, kycbridge.Key, bool) (*event.Data, error) { return r.state, r.unread },
 		Now:     func() time.Time { return r.now },
 		Log:     zaptest.NewLogger(t),
 		Observe: func(_ kycbridge.AccountKey, outcome string) { r.outcomes = append(r.outcomes, outcome) },
@@ -157,6 +161,20 @@ func (r *pollFixture) timer() *kycbridge.Watch {
 func (r *pollFixture) clear() {
 	r.t.Helper()
 	if _, err := r.store.EraseWatches(r.t.Context(), r.watch().Key()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// receive stores a callback.
+func (r *pollFixture) receive(body string) {
+	r.t.Helper()
+	a, err := r.poller.Accounts.Find("kwikid", "acme")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_, err = r.intake.Ingest(r.t.Context(), a, kycbridge.Payload{Provider: "kwikid", Account: "acme", Reference: "s1",
+		Via: event.ViaCallback, ReceivedAt: r.now, ContentType: "application/json", Body: []byte(body)})
+	if err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -337,6 +355,56 @@ func TestAnAnswerAfterACallbackIsANewFact(t *testing.T) {
 	r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now,
 		Trigger: kycbridge.NoTrigger, TriggeredAt: r.now})
 	r.wantStored("s1 approved via poll", "s1 approved via fetch")
+}
+
+// TestAnEqualAnswerCountsAfterACallback: an answer with the same rejection as before, without a trigger, counts once
+// after a callback has approved. It does not count before an event has published the approval, and an applicant who
+// proceeds is ahead of the provider's API.
+func TestAnEqualAnswerCountsAfterACallback(t *testing.T) {
+	r := newPollFixture(t)
+	asked := r.watch()
+	asked.Asked = true
+	r.answer("s1 rejected", "s1 rejected")
+	seen := r.work(r.watch()).Seen
+	asked.Seen = seen
+	r.receive("s1 approved")
+	r.state = &event.Data{Status: event.StatusInProgress, Decision: event.Decision{Outcome: event.OutcomeNone}}
+	r.work(asked)
+	r.wantStored("s1 rejected via poll", "s1 approved via callback")
+	r.state = &event.Data{Status: event.StatusCompleted, Decision: event.Decision{Outcome: event.OutcomeApproved}}
+	r.unread = kycbridge.ErrUnavailable
+	r.answer("s1 rejected")
+	if err := r.poller.Work(t.Context(), asked, false); !errors.Is(err, kycbridge.ErrUnavailable) {
+		t.Errorf("%v, want the watch to stay due while the published state cannot be read", err)
+	}
+	r.unread = nil
+	r.answer("s1 rejected", "s1 rejected")
+	asked.Seen = r.work(asked).Seen
+	r.work(asked)
+	r.wantStored("s1 rejected via poll", "s1 approved via callback", "s1 rejected via poll")
+}
+
+// TestEqualAnswersOfTwoPartsEnd: two parts that contradict each other and the published state are stored again once
+// each after a callback, not at every poll.
+func TestEqualAnswersOfTwoPartsEnd(t *testing.T) {
+	r := newPollFixture(t)
+	both := func() ([]kycbridge.Fetched, error) {
+		return []kycbridge.Fetched{
+			{Part: "session", ContentType: "application/json", Body: []byte("s1 rejected")},
+			{Part: "report", ContentType: "application/json", Body: []byte("s1 approved")},
+		}, nil
+	}
+	r.answers = slices.Repeat([]func() ([]kycbridge.Fetched, error){both}, 5)
+	w := r.watch()
+	w.Seen = r.work(w).Seen
+	r.state = &event.Data{Status: event.StatusInReview, Decision: event.Decision{Outcome: event.OutcomeReview}}
+	r.receive("s1 review")
+	for range 4 {
+		w.Seen = r.work(w).Seen
+	}
+	if stored := r.stored(); len(stored) > 5 {
+		t.Errorf("stored %d payloads: %s", len(stored), strings.Join(stored, "; "))
+	}
 }
 
 func TestARedeliveredDueWatchIsSkipped(t *testing.T) {

@@ -53,13 +53,17 @@ func (p *Poller) Submitted(ctx context.Context, a *kycbridge.Account, reference 
 		LookBy: now.Add(submitPause),
 	}
 	timer, err := p.Timers.Timer(ctx, w.Key())
+	var last *event.Data
+	if err == nil && timer == nil {
+		last, err = p.State(ctx, w.Key(), false)
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("watch: %w: %w", kycbridge.ErrUnavailable, err)
 	case timer != nil:
 		timer.Asked, timer.LookBy = true, w.LookBy
 		w = *timer
-	case p.State(ctx, w.Key()) == nil:
+	case last == nil:
 		_, err := p.begin(ctx, a, kycbridge.Notice{Notice: kycbridge.NoticeWatched, Reference: w.Reference, At: now},
 			time.Time{}, submitPause)
 		return err
