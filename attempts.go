@@ -83,7 +83,7 @@ func (d *Revision) uncertainOrder(f Fact, untimed bool) attemptOrder {
 func (d *Revision) refuses(f Fact) bool {
 	m := &d.Memory
 	if f.Effect != EffectDoubt {
-		return f.Effect == EffectVerdict && f.Decision.Outcome != event.OutcomeApproved
+		return f.Effect == EffectVerdict && !f.approves()
 	}
 	return !f.ReceivedAt.Before(m.BegunAt) && (m.Verdict == nil || !f.ReceivedAt.Before(m.Verdict.Received))
 }
@@ -92,15 +92,15 @@ func (d *Revision) refuses(f Fact) bool {
 // approval does not replace another decision, and does not remain beside one.
 func (d *Revision) decideUnordered(f Fact) (noEvent string) {
 	isApproved := d.Decision.Outcome == event.OutcomeApproved
-	isApproval := f.Effect == EffectVerdict && f.Decision.Outcome == event.OutcomeApproved
+	isApproval := f.approves()
 	switch {
 	case !isApproval && !d.refuses(f), isApproval && d.approvedAtReceipt(f):
 		return NoEventOld
 	case isApproval == isApproved || d.Decision.Outcome == event.OutcomeReview && d.saysUntimed():
 		return NoEventUnchanged
 	}
-	if at := f.moment(); isApproved && (d.Memory.Denied == nil || at.after(*d.Memory.Denied)) {
-		d.Memory.Denied = &at // the next approval must be newer
+	if isApproved {
+		d.Memory.recordDenial(f.moment(), nil) // the next approval must be newer
 	}
 	d.reviewUntimed()
 	return ""
@@ -153,7 +153,7 @@ func (d *Revision) startAttempt(f Fact) {
 	m := &d.Memory
 	m.Attempt, m.Cross = keyOf(a.ID), Cross{}
 	m.Verdict, m.Reopened, m.Answered, m.Overruled, m.Revoked = nil, nil, nil, nil, nil
-	m.Doubt, m.End, m.Denied, m.Before, m.Maker = nil, nil, nil, nil, nil
+	m.Doubt, m.End, m.Denials, m.Before, m.Maker = nil, nil, Denials{}, nil, nil
 	m.BegunAt = f.ReceivedAt
 }
 

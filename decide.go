@@ -41,25 +41,13 @@ func (d *Revision) decide(f Fact, stale bool) (noEvent string) {
 	d.Memory.recordVerdict(f)
 	switch {
 	case d.applyDoubt(known) || d.Decision.Outcome != event.OutcomeApproved:
-	case d.Memory.isDenied(f):
+	case d.Memory.isDenied(f, *d.Memory.Verdict):
 		o.Reasons = known
 		d.setStatus(asDoubt(o))
 	case d.overrulesMaker(f):
 		d.review(o.Decisions)
 	}
 	return ""
-}
-
-// isDenied reports whether the verdict f is not known to be newer than a note with another outcome. An
-// untimed verdict is never known to be newer, nor is one that was received before an untimed note.
-func (m *Memory) isDenied(f Fact) bool {
-	switch {
-	case m.Denied == nil:
-		return false
-	case m.Denied.At.IsZero():
-		return f.untimed() || !f.ReceivedAt.After(m.Denied.Received)
-	}
-	return !m.Verdict.after(*m.Denied)
 }
 
 // applyDoubt applies the remembered doubt again, if it is set: an approval becomes unknown. The reasons keep
@@ -105,7 +93,7 @@ func (d *Revision) doubt(f Fact, stale bool) (noEvent string) {
 	if f.isOutdated(d) {
 		return NoEventOld
 	}
-	if f.Mentions == "" { // else f was a note, which Memory.Denied records: it concerns approvals only
+	if f.Mentions == "" { // else f was a note, which Memory.Denials records: it concerns approvals only
 		was := m.Doubt
 		m.Doubt = was.merge(f.doubt())
 		if was != nil && was.Payload != f.Payload.ID && m.Doubt.Payload == was.Payload {
@@ -175,9 +163,7 @@ func (d *Revision) checkContradiction(f Fact) Observation {
 	case o.Effect == EffectVerdict && o.Cross != (Cross{}) && m.Cross.disagrees():
 		return asDoubt(o)
 	case f.denies():
-		if d := m.Denied; d == nil || at.after(*d) || m.Verdict != nil && m.Verdict.after(*d) {
-			m.Denied = &at // the newest one, as far as no verdict has followed it
-		}
+		m.recordDenial(at, m.Verdict)
 		// Requested a moment after the approval, the answer may be outdated: it is of an open check.
 		isOld := f.Known.Outranked || f.Via.Asked() && !at.At.IsZero() && m.Verdict != nil && m.Verdict.after(at)
 		if d.Decision.Outcome == event.OutcomeApproved && !isOld {
@@ -220,7 +206,7 @@ func carriesVerdict(d *Revision, o Observation) bool {
 // inDoubt reports whether the status is unknown because of a decision, not because no decision is known.
 func (d *Revision) inDoubt() bool {
 	m := &d.Memory
-	isDenied := m.Denied != nil && m.Verdict != nil && m.Verdict.Approves
+	isDenied := m.hasDenial() && m.Verdict != nil && m.Verdict.Approves
 	return d.Status == event.StatusUnknown && (m.Doubt != nil || isDenied)
 }
 

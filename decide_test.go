@@ -96,7 +96,24 @@ func TestDoubt(t *testing.T) {
 	})
 }
 
+func TestDoubtsWithoutATime(t *testing.T) {
+	earlier := contradiction()
+	earlier.ExternalReference = "ref-1"
+	checkRule(t, map[string]ruleCase{
+		"then one with a time, then an approval that was received between them": {
+			[]Fact{undated(40, contradiction()), heardAt(5, 41, earlier), heardAt(30, 35, approved())},
+			"updated updated updated", "unknown/none system.contradiction",
+		},
+		"then one with a time, and an approval that was received afterwards": {
+			[]Fact{undated(20, contradiction()), heardAt(5, 21, earlier), heardAt(30, 35, approved())},
+			"updated updated completed", "completed/approved",
+		},
+	})
+}
+
 func TestNotesThatMentionAnOutcome(t *testing.T) {
+	earlier := mentions(event.OutcomeNone)
+	earlier.ExternalReference = "ref-1"
 	checkRule(t, map[string]ruleCase{
 		"the one that stands": {
 			[]Fact{at(1, approved()), at(2, mentions(event.OutcomeApproved))},
@@ -129,6 +146,27 @@ func TestNotesThatMentionAnOutcome(t *testing.T) {
 		"brings no verdict": {
 			[]Fact{at(1, progress(event.StatusProcessing)), at(2, mentions(event.OutcomeApproved))},
 			"updated unchanged", "processing/none",
+		},
+		"without a time, and then one of before the approval": {
+			[]Fact{
+				heardAt(10, 11, approved()), undated(40, mentions(event.OutcomeRejected)),
+				heardAt(5, 41, earlier), heardAt(30, 35, byHuman(event.OutcomeApproved)),
+			},
+			"completed updated old updated", "unknown/none system.contradiction",
+		},
+		"without a time, then one with a time, then an approval that was received between them": {
+			[]Fact{
+				undated(40, mentions(event.OutcomeRejected)), heardAt(5, 41, earlier),
+				heardAt(30, 35, approved()),
+			},
+			"updated updated updated", "unknown/none system.contradiction",
+		},
+		"without a time, and an approval that was received afterwards": {
+			[]Fact{
+				undated(20, mentions(event.OutcomeRejected)), heardAt(5, 21, earlier),
+				heardAt(30, 35, approved()),
+			},
+			"updated updated completed", "completed/approved",
 		},
 		"in an unknown word, as the first message": {
 			[]Fact{at(1, unknownNote())},

@@ -51,7 +51,7 @@ func (d *Revision) Published() *event.Data {
 type Known struct {
 	Weighed   bool           // one of them is as new as the verdict that is remembered as overruled
 	Outranked bool           // one of them is a verdict that outranks the fact
-	Denied    *Moment        // the newest note with another outcome than an approval
+	Denials                  // the notes with another outcome than an approval
 	Doubt     *Doubt         // a doubt that the fact does not settle; nil: none
 	Answered  *Moment        // when the applicant last submitted a step
 	Maker     *MakersVerdict // the maker's newest verdict

@@ -54,9 +54,9 @@ type Memory struct {
 	Overruled *Moment `json:"overruled,omitempty"`
 	// End is when the provider ended the session without a verdict.
 	End *Moment `json:"end,omitempty"`
-	// Denied is the newest note with another outcome than an approval.
-	Denied *Moment `json:"denied,omitempty"`
-	Cross  Cross   `json:"cross,omitzero"`
+	// Denials are the notes with another outcome than an approval.
+	Denials
+	Cross Cross `json:"cross,omitzero"`
 	// Maker is when the maker's verdict in the chain of decisions was given.
 	Maker *Moment `json:"maker,omitempty"`
 	// Attempts are the digests of the attempts in their order, oldest first; Attempt is the one whose
@@ -76,11 +76,17 @@ type Memory struct {
 type Doubt struct {
 	Codes []string `json:"codes"`
 	Moment
+	// UntimedAt is when the last doubt without a time was received that was merged into this one: a verdict that
+	// settles both must have been received after it.
+	UntimedAt time.Time `json:"untimed_at,omitzero"`
 }
 
 // doubt is f as it is remembered. The provider's own text is omitted: it must not be in a header.
 func (f Fact) doubt() *Doubt {
 	d := Doubt{Moment: f.moment()}
+	if d.At.IsZero() {
+		d.UntimedAt = d.Received
+	}
 	for _, reason := range f.Reasons {
 		d.Codes = append(d.Codes, reason.Code)
 	}
@@ -99,10 +105,18 @@ func (d *Doubt) merge(o *Doubt) *Doubt {
 		d, o = o, d
 	}
 	both := *o
+	if d.UntimedAt.After(both.UntimedAt) {
+		both.UntimedAt = d.UntimedAt
+	}
 	if both.Stage != event.StageChecker && (d.Stage == event.StageManualReview || d.Stage == event.StageChecker) {
 		both.Stage, both.Actor = d.Stage, d.Actor
 	}
 	return &both
+}
+
+// isSettled reports whether a verdict given at the moment ends d, and the doubts merged into it.
+func (d *Doubt) isSettled(by Moment) bool {
+	return by.settles(d.Moment) && (d.UntimedAt.IsZero() || by.Received.After(d.UntimedAt))
 }
 
 // reasons are the remembered reasons of the doubt: with the text of known if it has the code.
@@ -178,6 +192,9 @@ func Recall(e *event.Event, memory string, until time.Time, untilID string) Memo
 		if v := m.Verdict; v != nil && d.Decision.Outcome == event.OutcomeApproved {
 			v.Approves = true // an earlier version did not record it
 		}
+		if was := m.Denied; was != nil && was.At.IsZero() {
+			m.Denied, m.DeniedUntimed = nil, was.Received // as an earlier version recorded it
+		}
 		return m
 	}
 	m = Memory{Until: until, UntilID: untilID, Applied: []string{keyOf(untilID), keyOf(d.Payload.ID)},
@@ -252,7 +269,7 @@ func (m *Memory) recordApplied(f Fact, stale bool) {
 // higher stage. An untimed one has no instant of its own, and the earlier threshold remains.
 func (m *Memory) recordVerdict(f Fact) {
 	at := f.moment()
-	if m.Doubt != nil && at.settles(m.Doubt.Moment) {
+	if m.Doubt != nil && m.Doubt.isSettled(at) {
 		m.Doubt = nil
 	}
 	if m.Verdict != nil && at.At.IsZero() {
@@ -284,19 +301,17 @@ func (m *Memory) recordOverruled(verdict Moment) {
 
 // addStored adds what the stored payloads contain about a verdict.
 func (m *Memory) addStored(k Known, word Moment) {
-	if k.Denied != nil && (m.Denied == nil || k.Denied.after(*m.Denied)) {
-		m.Denied = k.Denied
-	}
-	if k.Doubt != nil && !word.Doubt && !m.settled(k.Doubt.Moment, word) {
+	m.addDenials(k.Denials)
+	if k.Doubt != nil && !word.Doubt && !m.settled(*k.Doubt, word) {
 		m.Doubt = m.Doubt.merge(k.Doubt)
 	}
 }
 
 // settled reports whether a doubt has ended: by a later reopening, or by the known verdict, which must not rank
 // lower than word.
-func (m *Memory) settled(doubt, word Moment) bool {
-	ends := func(known *Moment) bool { return known != nil && !known.below(word) && known.settles(doubt) }
-	isOver := m.Reopened != nil && m.Reopened.after(doubt) // for any source of the doubt
+func (m *Memory) settled(doubt Doubt, word Moment) bool {
+	ends := func(known *Moment) bool { return known != nil && !known.below(word) && doubt.isSettled(*known) }
+	isOver := m.Reopened != nil && m.Reopened.after(doubt.Moment) // for any source of the doubt
 	return ends(m.Verdict) || isOver
 }
 

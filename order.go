@@ -14,7 +14,8 @@ const earliestYear = 2000
 
 // Moment is when a fact happened, as far as that is known.
 type Moment struct {
-	At       time.Time       `json:"at,omitzero"`        // zero: untimed
+	At       time.Time       `json:"at,omitzero"`        // zero: untimed, and no earlier verdict has a time
+	Untimed  bool            `json:"untimed,omitempty"`  // the fact has no time; At is that of an earlier verdict
 	Ours     bool            `json:"ours,omitempty"`     // At is of kycbridge's clock: the provider states no time
 	Doubt    bool            `json:"doubt,omitempty"`    // the fact is a doubt
 	Counters bool            `json:"counters,omitempty"` // it is an answer of the API that does not approve
@@ -65,6 +66,11 @@ func (f Fact) isCounterAnswer() bool {
 		f.Decision.Outcome != event.OutcomeApproved
 }
 
+// approves reports whether f is an approval.
+func (f Fact) approves() bool {
+	return f.Effect == EffectVerdict && f.Decision.Outcome == event.OutcomeApproved
+}
+
 // moment is when f happened. If the provider states no time, kycbridge's clock is used: for a requested body, the time
 // of the request. An answer that does not approve always has the time of the request: it states what held then, and the
 // provider's time in it may be that of an earlier decision.
@@ -72,13 +78,14 @@ func (f Fact) moment() Moment {
 	m := Moment{
 		Doubt: f.Effect == EffectDoubt, Received: f.ReceivedAt, Payload: f.Payload.ID,
 		Stage: f.Decision.Stage, Actor: f.Decision.ActorType,
-		Approves: f.Effect == EffectVerdict && f.Decision.Outcome == event.OutcomeApproved,
+		Approves: f.approves(),
 	}
 	if m.Doubt && m.Stage == event.StageMaker {
 		m.Stage, m.Actor = "", "" // the session contradicts itself: the doubt is not attributed to either reviewer
 	}
 	switch {
 	case f.untimed():
+		m.Untimed = true
 	case f.isCounterAnswer():
 		m.At, m.Ours, m.Counters = f.ReceivedAt, true, true
 		m.Exact = f.Effect == EffectVerdict || f.Effect == EffectDoubt && !f.OccurredAt.IsZero()
@@ -204,8 +211,7 @@ func Late(last *Revision, f Fact) bool {
 		return false
 	}
 	if f.untimed() { // a fact of the newer attempt, or a note, may contradict it
-		isApproval := f.Effect == EffectVerdict && f.Decision.Outcome == event.OutcomeApproved
-		return isApproval || f.isVerdictOrDoubt() && holdsOlderAttempt(last, f)
+		return f.approves() || f.isVerdictOrDoubt() && holdsOlderAttempt(last, f)
 	}
 	if !f.Effect.Decisive() {
 		return f.denies() && last.Decision.Outcome == event.OutcomeApproved // a newer approval may still be stored
@@ -213,8 +219,23 @@ func Late(last *Revision, f Fact) bool {
 	if f.Account.API.Fetch != nil {
 		return true // a poll that changed nothing may have shown that nothing is decided any more
 	}
+	m := &last.Memory
+	mayBeDenied := m.hasDenial() || !m.UntimedAt.IsZero() // beside a fact without a time, a note may have counted as old
 	return f.stale(last) || last.Decision.Outcome != event.OutcomeNone || last.Status.Terminal() ||
-		last.Memory.Verdict != nil || last.Memory.Doubt != nil
+		m.Verdict != nil || m.Doubt != nil || f.approves() && mayBeDenied
+}
+
+// contests reports whether f may revoke an approval without outranking it: a doubt, a note, another verdict without a
+// time, or one about another attempt. It may have changed nothing before the approval was published.
+func (f Fact) contests(approval Fact) bool {
+	isVerdict := f.Effect.Decisive() && !f.approves()
+	switch {
+	case f.Notice || !approval.approves():
+		return false
+	case f.otherAttempt(approval):
+		return isVerdict
+	}
+	return f.Effect == EffectDoubt || f.denies() || f.untimed() && isVerdict
 }
 
 // Outranks reports whether a is a verdict, resubmission or renewal that b must yield to: newer, and not a

@@ -47,8 +47,11 @@ func (d *Revision) isSuperseded(f Fact) bool {
 // f is judged as if it had arrived before that verdict.
 func (d *Revision) untimedVerdictAfter(f Fact) bool {
 	m := &d.Memory
-	isIts := m.Verdict != nil && m.Verdict.Received.Equal(m.UntimedAt) && d.Decision.Outcome != event.OutcomeNone
-	return m.UntimedAt.After(f.ReceivedAt) && (isIts || d.saysUntimed())
+	// The applicant's answer does not undo an untimed request, nor does the end of the session.
+	isInEffect := d.Decision.Outcome != event.OutcomeNone || m.Answered != nil || d.Status.Closed()
+	isUntimed := m.Verdict != nil && m.Verdict.Received.After(f.ReceivedAt) &&
+		(m.Verdict.Untimed || m.Verdict.Received.Equal(m.UntimedAt)) // an earlier version did not record it
+	return isUntimed && isInEffect || d.saysUntimed() && m.UntimedAt.After(f.ReceivedAt)
 }
 
 // changedAfterReceipt reports whether f was received while another state was current: an attempt or a request

@@ -35,13 +35,13 @@ func (n *Normalizer) readStored(
 		if g.Known.Answered = t.Answered; last.repeatsRevoked(g) {
 			return nil
 		}
-		if g.denies() && (t.Denied == nil || at.after(*t.Denied)) {
-			t.Denied = &at
+		if g.denies() {
+			t.recordDenial(at, nil)
 		}
 		if step := makersStep(g.Decisions); step != nil && (t.Maker == nil || !t.Maker.after(at)) {
 			t.Maker = &MakersVerdict{*step, at}
 		}
-		if g.Effect.Decisive() && !g.untimed() {
+		if g.Effect.Decisive() && (!g.untimed() || g.Effect == EffectDoubt) {
 			words = append(words, g)
 		}
 		if g.Effect != EffectDoubt && Outranks(g, f) &&
@@ -74,7 +74,7 @@ func higherVerdict(f Fact, words []Fact) *Fact {
 	return nil
 }
 
-// storedAfter returns the payloads stored after p, up to the last one that outranks f; none if nothing
+// storedAfter returns the payloads stored after p, up to the last one that outranks f, or contests it; none if nothing
 // does.
 func (n *Normalizer) storedAfter(ctx context.Context, k Key, p Payload, f Fact) (found []Payload, err error) {
 	end := 0
@@ -84,7 +84,7 @@ func (n *Normalizer) storedAfter(ctx context.Context, k Key, p Payload, f Fact) 
 		}
 		found = append(found, other)
 		g, err := n.fact(f.Account, other, n.document(other))
-		if err == nil && Outranks(g, f) {
+		if err == nil && (Outranks(g, f) || g.contests(f)) {
 			end = len(found)
 		}
 		return nil
@@ -118,7 +118,7 @@ func (t storedFacts) next(last *Revision, f Fact) (next Revision, kind event.Kin
 		return t.startAttempt(last, f)
 	}
 	if f.untimed() {
-		f.Known = Known{Denied: t.Denied} // it is compared with the last event alone otherwise
+		f.Known = Known{Denials: t.Denials} // it is compared with the last event alone otherwise
 		return Next(last, f)
 	}
 	if t.newer != nil && !Outranks(*t.newer, f) && !last.Memory.outranksByStage(f, t.newer.moment()) {

@@ -48,6 +48,34 @@ func saysAt(minute int, o Observation) Observation {
 	return o
 }
 
+// TestContestedBeforeTheApprovalWasProcessed: a payload that would revoke an approval was processed before it, by
+// another worker, and had changed nothing then.
+func TestContestedBeforeTheApprovalWasProcessed(t *testing.T) {
+	untimed := contradiction()
+	untimed.Untimed, untimed.EventName = true, "test"
+	cases := map[string][]Observation{ // the approval is the second one, and is processed last
+		"a doubt without a time": {saysAt(5, contradiction()), saysAt(30, approved()), untimed},
+		"a note":                 {saysAt(5, mentions(event.OutcomeRejected)), saysAt(6, approved()), saysAt(7, mentions(event.OutcomeRejected))},
+	}
+	for name, facts := range cases {
+		t.Run(name, func(t *testing.T) {
+			s, n := newStored(testAccount)
+			for i, o := range facts {
+				s.payload(fmt.Sprint("p", i), o)
+				s.payloads[i].ReceivedAt = noon.Add(time.Duration(60+i) * time.Minute)
+			}
+			for _, i := range []int{0, 2, 1} {
+				if _, err := n.Process(t.Context(), s.payloads[i]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := ends(s.state.Data); got != "unknown/none system.contradiction" {
+				t.Errorf("ended as %s", got)
+			}
+		})
+	}
+}
+
 // TestStoredFactsWithoutEventsCount: a doubt that changed nothing, or a late note, left no event; an
 // earlier approval that arrives even later is in doubt.
 func TestStoredFactsWithoutEventsCount(t *testing.T) {

@@ -1,0 +1,72 @@
+package kycbridge
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"kycbridge/event"
+)
+
+// TestProcessingOrderApprovesNobody: stored payloads that several workers process in any order do not lead to an
+// approval if they lead to a rejection, a review or a doubt in the order of the log. (Without one of those, an older
+// attempt may be approved in one order only: its approval is current until a newer attempt has a result.)
+func TestProcessingOrderApprovesNobody(t *testing.T) {
+	for seed := range uint64(20000) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		facts := make([]Fact, 2+r.IntN(4))
+		order := make([]int, len(facts))
+		for n := range facts {
+			// What kycbridge adds itself is tested elsewhere; of an approval or a note without a time only the
+			// receipt is known, which is not the order of the log either.
+			isLeftOut := func(f Fact) bool { return f.Notice || f.untimed() && (f.approves() || f.denies()) }
+			for facts[n] = randomFact(r, n, seed%2 == 0, seed%4 < 2); isLeftOut(facts[n]); {
+				facts[n] = randomFact(r, n, seed%2 == 0, seed%4 < 2)
+			}
+			if r.IntN(8) == 0 {
+				facts[n].Via = event.ViaFetch // with the time of the check
+			}
+			if a := &facts[n].Attempt; a.ID != "" {
+				a.CreatedAt = noon.Add(time.Duration(a.ID[len(a.ID)-1]) * time.Second)
+			}
+			order[n] = n
+		}
+		account := testAccount
+		if seed%8 < 4 {
+			account = withLooks()
+		}
+		inOrder := processed(t, account, facts, order)
+		r.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		got := processed(t, account, facts, order)
+		if got.Decision.Outcome == event.OutcomeApproved && isRefused(inOrder) {
+			t.Errorf("seed %d: approved if processed in the order %v, %s in the order of the log\n%s", seed, order,
+				ends(inOrder), written(facts))
+		}
+	}
+}
+
+// isRefused reports whether a verification has a result that is not an approval.
+func isRefused(d *Revision) bool {
+	return d.Status == event.StatusUnknown || d.Decision.Outcome == event.OutcomeRejected ||
+		d.Decision.Outcome == event.OutcomeReview
+}
+
+// processed is the state after the payloads of facts, which are all stored, have been processed in an order.
+func processed(t *testing.T, account *Account, facts []Fact, order []int) *Revision {
+	t.Helper()
+	s, n := newStored(account)
+	for i, f := range facts {
+		o := f.Observation
+		o.EventName, o.References = "test", map[string]string{"idv_id": "i"}
+		o.OccurredAt, o.Untimed, o.Attempt = f.OccurredAt, f.Untimed, f.Attempt
+		s.payload(fmt.Sprint("p", i), o)
+		s.payloads[i].Via, s.payloads[i].ReceivedAt = f.Via, f.ReceivedAt
+	}
+	for _, i := range order {
+		if _, err := n.Process(t.Context(), s.payloads[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s.state.Data
+}
