@@ -55,7 +55,9 @@ func TestContestedBeforeTheApprovalWasProcessed(t *testing.T) {
 	untimed.Untimed, untimed.EventName = true, "test"
 	cases := map[string][]Observation{ // the approval is the second one, and is processed last
 		"a doubt without a time": {saysAt(5, contradiction()), saysAt(30, approved()), untimed},
-		"a note":                 {saysAt(5, mentions(event.OutcomeRejected)), saysAt(6, approved()), saysAt(7, mentions(event.OutcomeRejected))},
+		"a note": {
+			saysAt(5, mentions(event.OutcomeRejected)), saysAt(6, approved()), saysAt(7, mentions(event.OutcomeRejected)),
+		},
 	}
 	for name, facts := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -173,11 +173,13 @@ func newBlockFiles(folder string) *blockFiles {
 // sync flushes the files that the server has appended to since the last call: the last one of that time
 // and those after it. They are looked up by name each time, because the server replaces files.
 func (b *blockFiles) sync() error {
-	found, err := b.syncFile(b.last)
-	if err == nil && !found {
+	switch found, err := b.syncFile(b.last); {
+	case err != nil:
+		return err
+	case !found:
 		return b.syncEach() // the first flush, or the server has removed the file
 	}
-	for err == nil {
+	for {
 		next, err := b.next()
 		if err != nil || next == 0 {
 			return err
@@ -191,7 +193,6 @@ func (b *blockFiles) sync() error {
 			return err
 		}
 	}
-	return err
 }
 
 // clockTick is longer than the steps in which the kernel counts the times of changes.
