@@ -135,15 +135,21 @@ func TestErasedQuarantinedIsRepeated(t *testing.T) {
 	}
 }
 
+// withVictim is a store with a payload that is to be purged, and the tool for it.
+func withVictim(t *testing.T) (*Store, *archive.Archive, kycbridge.Payload) {
+	t.Helper()
+	_, store, bus := start(t, t.TempDir())
+	victim := payload("victim", "", `{"ref":"victim"}`)
+	_, err := store.Append(t.Context(), victim)
+	must(t, err)
+	return store, purgeTool(t, store, bus), victim
+}
+
 // TestFetchedWithoutReferenceIsPurged: a fetched body that names no verification belongs to the one that was asked
 // about.
 func TestFetchedWithoutReferenceIsPurged(t *testing.T) {
 	t.Parallel()
-	_, store, bus := start(t, t.TempDir())
-	tool := purgeTool(t, store, bus)
-	victim := payload("victim", "", `{"ref":"victim"}`)
-	_, err := store.Append(t.Context(), victim)
-	must(t, err)
+	store, tool, victim := withVictim(t)
 	account := tool.Accounts[kycbridge.AccountKey{Provider: "ondato", Account: "acme"}]
 	for _, body := range []string{`{"name":"Victim Person"}`, `{"name":"Victim Person"`} {
 		r, err := tool.Intake.Ingest(t.Context(), account, kycbridge.Payload{Via: event.ViaFetch, Reference: "victim",
@@ -151,7 +157,7 @@ func TestFetchedWithoutReferenceIsPurged(t *testing.T) {
 		must(t, err)
 		t.Logf("%+v", r)
 	}
-	_, err = tool.Purge(t.Context(), victim.VerificationID, false)
+	_, err := tool.Purge(t.Context(), victim.VerificationID, false)
 	must(t, err)
 	for _, k := range kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine}) {
 		t.Errorf("after the purge of its verification: reference %q body %s", k.Reference, k.Body)
@@ -280,11 +286,7 @@ func (s unindexThen) Unindex(ctx context.Context, k kycbridge.Key) (int, error) 
 // is purged. It would fetch the erased data again. A request for another one remains.
 func TestRequestToWatchIsPurged(t *testing.T) {
 	t.Parallel()
-	_, store, bus := start(t, t.TempDir())
-	tool := purgeTool(t, store, bus)
-	victim := payload("victim", "", `{"ref":"victim"}`)
-	_, err := store.Append(t.Context(), victim)
-	must(t, err)
+	store, tool, victim := withVictim(t)
 	request := func(body string) {
 		t.Helper()
 		_, err := store.js.Publish(t.Context(), testNames.Subject+".watch.ondato.acme", []byte(body))

@@ -86,11 +86,7 @@ func (s tombstoneThen) Tombstone(ctx context.Context, k kycbridge.Key) (*kycbrid
 // out of the log, is dropped: it is not stored afterwards, and nothing is polled again.
 func TestFetchedBesidePurge(t *testing.T) {
 	t.Parallel()
-	_, store, bus := start(t, t.TempDir())
-	tool := purgeTool(t, store, bus)
-	victim := payload("victim", "", `{"ref":"victim"}`)
-	_, err := store.Append(t.Context(), victim)
-	must(t, err)
+	store, tool, victim := withVictim(t)
 	purged := make(chan error, 1)
 	begin := func() {
 		go func() {
