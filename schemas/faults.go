@@ -205,9 +205,27 @@ func expectation(keyword string, rule any) string {
 	case "maximum":
 		return fmt.Sprintf("must be at most %v", rule)
 	case "anyOf", "oneOf":
-		return "has none of the allowed forms"
+		return formOf(keyword, rule)
 	}
 	return "is not allowed in this form"
+}
+
+// formOf describes alternatives: by the members that they require, if they require nothing else.
+func formOf(keyword string, rule any) string {
+	var members []string
+	alternatives, _ := rule.([]any)
+	for _, item := range alternatives {
+		schema, _ := item.(map[string]any)
+		required := absent(schema["required"], nil)
+		if len(schema) != 1 || len(required) == 0 {
+			return "has none of the allowed forms"
+		}
+		members = append(members, strings.Join(required, " with "))
+	}
+	if keyword == "oneOf" {
+		return "must have exactly one of " + strings.Join(members, ", ")
+	}
+	return "must have at least one of " + strings.Join(members, ", ")
 }
 
 // formed describes a format, with an example.

@@ -18,12 +18,21 @@ func TestFaultsStateTheExpectation(t *testing.T) {
 			}
 		}
 	}
-	components := walk(apiTree(t), []string{"components", "schemas"}).(map[string]any)
-	for _, name := range []string{"StartRequest", "Person", "Address", "Options", "WatchRequest", "StepRequest",
-		"StepForm", "ReviewRequest", "StepDecision"} {
-		requests["api/"+name] = components[name]
+	api := apiTree(t)
+	components := walk(api, []string{"components", "schemas"}).(map[string]any)
+	var request func(of any)
+	request = func(of any) {
+		nodes("", of, func(_ string, object map[string]any) {
+			ref, _ := object["$ref"].(string)
+			name, ok := strings.CutPrefix(ref, "#/components/schemas/")
+			if _, known := requests["api/"+name]; ok && !known {
+				requests["api/"+name] = components[name]
+				request(components[name])
+			}
+		})
 	}
-	if len(requests) < 12 {
+	nodes("", api["paths"], func(_ string, object map[string]any) { request(object["requestBody"]) })
+	if len(requests) < 20 {
 		t.Fatalf("only %d schemas of requests", len(requests))
 	}
 	described := 0
@@ -48,8 +57,22 @@ func TestFaultsStateTheExpectation(t *testing.T) {
 
 // hasText reports whether a rule has a text without x-expected.
 func hasText(keyword string, rule any) bool {
-	format, _ := rule.(string)
-	return keyword == "format" && !strings.HasPrefix(formed(format), "must be a valid")
+	text := expectation(keyword, rule)
+	return strings.HasPrefix(text, "must ") && !strings.HasPrefix(text, "must be a valid")
+}
+
+// TestFaultOfAlternatives: the members of which a request needs one are named.
+func TestFaultOfAlternatives(t *testing.T) {
+	for body, want := range map[string]string{
+		"{}": "must have exactly one of verification, older_than",
+		`{"verification": "1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0", "older_than": "720h"}`: "must have exactly one of " +
+			"verification, older_than",
+	} {
+		faults := newSet(t).ValidateAPI("PayloadPurge", map[string]any(decoded(t, []byte(body))))
+		if len(faults) != 1 || faults[0].Message != want {
+			t.Errorf("%s: %+v, want %s", body, faults, want)
+		}
+	}
 }
 
 // TestFaultsShowNoPattern: if a schema has no text, the regular expression is not shown.
