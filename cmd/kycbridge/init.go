@@ -182,26 +182,8 @@ func (o *initFlags) write(cmd *cobra.Command) error {
 	setup := app.ProviderCatalog().Setups[o.provider]
 	folder := filepath.Join(filepath.Dir(o.file), "secrets")
 	callback, token := filepath.Join(folder, o.provider+"-"+o.account), filepath.Join(folder, "admin-token")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return fmt.Errorf("--output: %w", unwritable(o.file, err))
-	}
-	for _, file := range []string{callback, token} {
-		if err := newSecret(file); err != nil {
-			return err
-		}
-	}
 	master := filepath.Join(folder, "master-keys")
-	key, err := keys.Generate(time.Now().UTC().Format(time.DateOnly))
-	if err != nil {
-		return err
-	}
-	if err := exclusive(master, []byte(key+"\n")); err != nil {
-		return err
-	}
-	if err := exclusive(o.file, []byte(o.text(callback, token, master))); err != nil {
-		return err
-	}
-	if _, err := app.LoadConfig(o.file, nil, app.ProviderCatalog()); err != nil {
+	if err := o.create(folder, callback, token, master); err != nil {
 		return err
 	}
 	m := made{File: o.file, Secrets: []string{callback, token, master}, Credential: o.credential, HandOver: setup.HandOver,
@@ -219,6 +201,38 @@ func (o *initFlags) write(cmd *cobra.Command) error {
 		return line(cmd.OutOrStdout(), m)
 	}
 	return m.print(cmd.OutOrStdout(), callback, o.provider)
+}
+
+// create creates the secrets and the configuration, and checks it. If it fails, it leaves nothing: the next attempt must
+// not be refused because of a folder without a use.
+func (o *initFlags) create(folder, callback, token, master string) (err error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return fmt.Errorf("--output: %w", unwritable(o.file, err))
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(folder) // it did not exist
+		}
+	}()
+	for _, file := range []string{callback, token} {
+		if err := newSecret(file); err != nil {
+			return err
+		}
+	}
+	key, err := keys.Generate(time.Now().UTC().Format(time.DateOnly))
+	if err != nil {
+		return err
+	}
+	if err := exclusive(master, []byte(key+"\n")); err != nil {
+		return err
+	}
+	if err := exclusive(o.file, []byte(o.text(callback, token, master))); err != nil {
+		return err
+	}
+	if _, err = app.LoadConfig(o.file, nil, app.ProviderCatalog()); err != nil {
+		_ = os.Remove(o.file)
+	}
+	return err
 }
 
 // newSecret creates a secret of 256 bits.
