@@ -26,8 +26,8 @@ const (
 // HideAadhaar returns text with every Aadhaar number and VID in it reduced to its last four digits. Text
 // without such a number is returned unchanged, without an allocation.
 // A number is 12 digits that begin with 2 to 9, or 16 digits, with a correct check digit. The digits may
-// be of any script, separated by any characters that are neither letters nor digits, and may follow 91,
-// the calling code of India. Digits that directly follow or precede another digit are part of a longer
+// be of any script, separated by any characters that are neither letters nor digits, also escaped ones such as %20, \n,
+// \u00a0 and &nbsp;, and may follow 91, the calling code of India. Digits that directly follow or precede another digit are part of a longer
 // number. Digits in a UUID, in an ISO 8601 date, with or without the time of day, and in a hexadecimal id
 // of at least 24 characters are not changed.
 func HideAadhaar(text string) string { return hideNumbersIn(text, aadhaarMask, false) }
@@ -57,8 +57,8 @@ func searchNumbers(text, mask string, anyNumber bool) string {
 		begin := -1 // where a number may begin
 		if kind == digits && before != digits {
 			begin = i
-		} else if escaped(text[i:]) {
-			begin = i + escapeBytes
+		} else if n := escapeAt(text[i:]); n > 0 {
+			begin = i + n
 		}
 		if begin >= 0 {
 			if start, kept := numberAt(text[begin:], anyNumber); kept > 0 {
@@ -92,16 +92,24 @@ func mayHoldNumber(text string) bool {
 			if n++; n == aadhaarDigits {
 				return true
 			}
-		case asciiLetter(c) && !followsPercent(text, i):
+		case n > 0 && asciiLetter(c) && !mayEndEscape(text[:i]):
 			n = 0
 		}
 	}
 	return false
 }
 
-// followsPercent reports whether the character at i may belong to an escape such as %2F.
-func followsPercent(text string, i int) bool {
-	return i > 0 && text[i-1] == '%' || i > 1 && text[i-2] == '%'
+// mayEndEscape reports whether a letter after text may belong to an escape that has begun in text.
+func mayEndEscape(text string) bool {
+	for i := len(text) - 1; i >= max(0, len(text)-longestEscape); i-- {
+		switch text[i] {
+		case '&', '\\':
+			return true
+		case '%':
+			return len(text)-i < len("%20")
+		}
+	}
+	return false
 }
 
 // kind is the role of a character in or around a number.
@@ -163,11 +171,58 @@ func digitValue(r rune) byte {
 	return 0
 }
 
-// escapeBytes is the length of a percent-encoded separator such as %20.
-const escapeBytes = 3
+// longestEscape is the length of the longest escape that is known, a character reference such as &#x00a0; with room for
+// a long name.
+const longestEscape = len("&emsp14;") + 2
 
-func escaped(text string) bool {
-	return len(text) >= escapeBytes && text[0] == '%' && hexDigit(text[1]) && hexDigit(text[2])
+// escapeAt is the length of the escaped character at the beginning of text; 0 if there is none. It is taken for a
+// separator: in a URL, in JSON inside a text, or in HTML.
+func escapeAt(text string) int {
+	if len(text) < len(`\n`) {
+		return 0
+	}
+	switch text[0] {
+	case '%':
+		return withHex(text, len("%"), 2)
+	case '&':
+		return referenceAt(text)
+	case '\\':
+		switch text[1] {
+		case 'n', 'r', 't', 'f', 'b', 'v':
+			return len(`\n`)
+		case 'x':
+			return withHex(text, len(`\x`), 2)
+		case 'u':
+			return withHex(text, len(`\u`), 4)
+		}
+	}
+	return 0
+}
+
+// withHex is the length of an escape with n hexadecimal digits after its sign; 0 if they do not follow.
+func withHex(text string, sign, n int) int {
+	if len(text) < sign+n {
+		return 0
+	}
+	for i := range n {
+		if !hexDigit(text[sign+i]) {
+			return 0
+		}
+	}
+	return sign + n
+}
+
+// referenceAt is the length of the character reference at the beginning of text: &nbsp; or &#160; or &#xa0;.
+func referenceAt(text string) int {
+	for i := 1; i < min(len(text), longestEscape); i++ {
+		switch c := text[i]; {
+		case c == ';' && i > 1:
+			return i + 1
+		case !asciiLetter(c) && !digit(c) && (c != '#' || i > 1):
+			return 0
+		}
+	}
+	return 0
 }
 
 func hexDigit(c byte) bool { return digit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
@@ -186,8 +241,8 @@ type digitRow struct {
 	escapes bool // the text between the digits may contain escapes
 }
 
-// readDigits reads the digits at the beginning of text, up to the first letter. A percent escape
-// is one separator if escapes is set; otherwise % is a separator and its two digits are read as usual.
+// readDigits reads the digits at the beginning of text, up to the first letter. An escape is one separator if escapes is
+// set; otherwise its sign is a separator, and what follows is read as usual.
 func readDigits(text string, escapes bool) (row digitRow) {
 	before := separator
 	for i := 0; i < len(text) && row.n < maxRowDigits; {
@@ -199,10 +254,12 @@ func readDigits(text string, escapes bool) (row digitRow) {
 			r, _ := utf8.DecodeRuneInString(text[i:])
 			row.value[row.n], row.place[row.n], row.joined[row.n] = digitValue(r), i, before == digits
 			row.n++
-		case escaped(text[i:]):
-			row.escapes = true
-			if escapes {
-				size = escapeBytes
+		default:
+			if n := escapeAt(text[i:]); n > 0 {
+				row.escapes = true
+				if escapes {
+					size = n
+				}
 			}
 		}
 		i, before = i+size, kind

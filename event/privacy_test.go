@@ -92,8 +92,14 @@ func TestAadhaarInText(t *testing.T) {
 			"https://files.example.com/?q=" + hidden},
 		"escaped before": {"https://files.example.com/?q=%202341%2D2341%2D2346&v=1",
 			"https://files.example.com/?q=%20" + hidden + "&v=1"},
-		"percent sign before": {"5%" + someAadhaar, "5%" + hidden},
-		"uuid":                {"d0300000-0000-4000-8000-" + someAadhaar, "d0300000-0000-4000-8000-" + someAadhaar},
+		"in JSON inside a text":      {`{"text":"No.\n2341\n2341\u00a02346\tend"}`, `{"text":"No.\n` + hidden + `\tend"}`},
+		"escaped more than once":     {`2341\\n2341\\u00202346`, hidden},
+		"in HTML":                    {"2341&nbsp;2341&#160;2346&nbsp;", hidden + "&nbsp;"},
+		"in HTML, hexadecimal":       {"&#xA0;2341&#xA0;2341&thinsp;2346", "&#xA0;" + hidden},
+		"an ampersand, not escaped":  {"2341&x=2341&y=2346", "2341&x=2341&y=2346"},
+		"a backslash, not an escape": {`2341\a2341\a2346`, `2341\a2341\a2346`},
+		"percent sign before":        {"5%" + someAadhaar, "5%" + hidden},
+		"uuid":                       {"d0300000-0000-4000-8000-" + someAadhaar, "d0300000-0000-4000-8000-" + someAadhaar},
 		"longer than a uuid": {"d0300000-0000-4000-8000-" + someAadhaar + "-1",
 			"d0300000-0000-4000-8000-" + someAadhaar + "-1"},
 		"not quite a uuid":        {"d03-0000-4000-8000-" + someAadhaar, "d03-0000-4000-8000-" + hidden},
@@ -602,7 +608,7 @@ func asJSON(t *testing.T, v any) string {
 func TestOnlyHarmlessTextIsNotSearched(t *testing.T) {
 	parts := []string{
 		someAadhaar, someVID, someAadhaar[:6], someAadhaar[6:], "२३४१२३४१२३४६", "91", "7", "0", "x", "F", "é", "-", " ",
-		"%20",
+		"%20", `\n`, `\u00a0`, `\u`, `\`, "&nbsp;", "&#160;", "&#xA0;", "&", ";", "nbsp",
 		"%2F", "%aB", "%", "%4", "2026-03-02T09:03:00.454774", "5e551000-0000-4000-8000-000000000005", "/",
 	}
 	random := rand.New(rand.NewPCG(1, 2))
