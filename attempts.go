@@ -34,7 +34,7 @@ func (d *Revision) attemptOrder(f Fact) attemptOrder {
 	if f.Attempt.ID == "" {
 		return sameAttempt
 	}
-	seen := SeenAttempt{Key: keyOf(f.Attempt.ID)}
+	seen := SeenAttempt{Key: keyOf(f.Attempt.ID), SeenAt: f.ReceivedAt}
 	if f.couldHaveHappenedAt(f.Attempt.CreatedAt) {
 		seen.CreatedAt = f.Attempt.CreatedAt
 	}
@@ -47,11 +47,13 @@ func (d *Revision) attemptOrder(f Fact) attemptOrder {
 	case at < 0:
 		at = m.insert(seen)
 	case m.Attempts[at].CreatedAt.IsZero() && !seen.CreatedAt.IsZero(): // an earlier fact did not state it
-		m.Attempts = slices.Delete(m.Attempts, at, at+1)
-		at = m.insert(seen)
+		seen.SeenAt = m.Attempts[at].SeenAt
+		at = m.redate(at, seen)
 	}
 	current := slices.IndexFunc(m.Attempts, func(s SeenAttempt) bool { return s.Key == m.Attempt })
 	switch untimed := m.Attempts[at].CreatedAt.IsZero(); {
+	case at > current && d.wasSeenBefore(f, m.Attempts[at], m.Attempts[current]):
+		return olderAttempt
 	case untimed != m.Attempts[current].CreatedAt.IsZero() && untimed == (at > current):
 		return d.uncertainOrder(f, untimed)
 	case at < current:
@@ -176,4 +178,30 @@ func (f Fact) withEarlier(earlier []Observation) Fact {
 	f.Documents, f.ExtractedClaims, f.Checks = d.Documents, d.ExtractedClaims, d.Checks
 	f.Risk, f.Media, f.Extensions = d.Risk, d.Media, d.Extensions
 	return f
+}
+
+// wasSeenBefore reports whether f, an approval of another attempt than current, was received before current was seen, and
+// is processed after a rejection, a review or a doubt about it. No times of creation order the two attempts.
+func (d *Revision) wasSeenBefore(f Fact, of, current SeenAttempt) bool {
+	isOrdered := !of.CreatedAt.IsZero() && !current.CreatedAt.IsZero()
+	isRefused := d.Decision.Outcome == event.OutcomeRejected || d.Decision.Outcome == event.OutcomeReview ||
+		d.Memory.Doubt != nil
+	return f.approves() && !isOrdered && isRefused && f.ReceivedAt.Before(current.SeenAt)
+}
+
+// redate sets the time of creation of the attempt at an index, and returns its new index. The attempt keeps its place
+// unless the time of another one shows that it is wrong: it does not become newer than one whose time is not known.
+func (m *Memory) redate(at int, s SeenAttempt) int {
+	m.Attempts = slices.Delete(m.Attempts, at, at+1)
+	for i, known := range m.Attempts {
+		if i >= at && !known.CreatedAt.IsZero() && known.CreatedAt.Before(s.CreatedAt) {
+			at = i + 1
+		}
+	}
+	isLater := func(known SeenAttempt) bool { return known.CreatedAt.After(s.CreatedAt) }
+	if first := slices.IndexFunc(m.Attempts, isLater); first >= 0 && first < at {
+		at = first
+	}
+	m.Attempts = slices.Insert(m.Attempts, at, s)
+	return at
 }

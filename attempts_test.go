@@ -240,6 +240,18 @@ func TestAttemptsOfUnknownOrder(t *testing.T) {
 				at(20, of("2", approved()))},
 			"updated updated completed updated", "in_review/review system.untimed",
 		},
+		"a time that is stated later, of the one that was seen first": {
+			[]Fact{at(10, of("1", approved())), at(20, of("2", rejected())), at(30, dated("1", 1, approved()))},
+			"completed completed old", "completed/rejected",
+		},
+		"progress with it": {
+			[]Fact{at(10, of("1", approved())), at(20, of("2", rejected())), at(30, dated("1", 1, created))},
+			"completed completed old", "completed/rejected",
+		},
+		"an approval that was received before a rejection of the other one": {
+			[]Fact{heardAt(20, 21, of("2", rejected())), heardAt(10, 11, of("1", approved()))},
+			"completed old", "completed/rejected",
+		},
 		"a time that shows that it is newer": {
 			[]Fact{at(10, dated("1", 1, rejected())), at(15, of("2", created)), at(20, dated("2", 11, approved()))},
 			"completed old completed", "completed/approved",

@@ -90,7 +90,7 @@ func (d *Revision) yieldsToHigherStage(f Fact) bool {
 // and is remembered: it also applies to an earlier decision that arrives later.
 func (d *Revision) doubt(f Fact, stale bool) (noEvent string) {
 	m := &d.Memory
-	if f.isOutdated(d) {
+	if f.isOutdated(d) && !d.contradicts(f) {
 		return NoEventOld
 	}
 	if f.Mentions == "" { // else f was a note, which Memory.Denials records: it concerns approvals only
@@ -158,7 +158,7 @@ func (d *Revision) saysUntimed() bool {
 // approval is remembered: an older approval may still arrive.
 func (d *Revision) checkContradiction(f Fact) Observation {
 	o, m, at := f.Observation, &d.Memory, f.moment()
-	m.Cross = m.Cross.merge(o.Cross)
+	m.Cross, _ = m.Cross.merge(f.cross())
 	switch {
 	case o.Effect == EffectVerdict && o.Cross != (Cross{}) && m.Cross.disagrees():
 		return asDoubt(o)
@@ -176,6 +176,13 @@ func (d *Revision) checkContradiction(f Fact) Observation {
 // denies reports whether f decides nothing and mentions another outcome than an approval.
 func (f Fact) denies() bool {
 	return !f.Effect.Decisive() && f.Mentions != "" && f.Mentions != event.OutcomeApproved
+}
+
+// contradicts reports whether an approval is current, and f is the last word of another source of that decision, which
+// does not approve. It does not matter which of the two was received first.
+func (d *Revision) contradicts(f Fact) bool {
+	merged, isNews := d.Memory.Cross.merge(f.cross())
+	return isNews && merged.disagrees() && d.Decision.Outcome == event.OutcomeApproved
 }
 
 // asDoubt turns o into a doubt: of its decision only the stage and actor remain.

@@ -214,6 +214,13 @@ func TestConflictingVerdictSources(t *testing.T) {
 			},
 			"completed unchanged unchanged", "completed/rejected",
 		},
+		"that differ, the callback's first, but it is processed last": {
+			[]Fact{
+				looked(2, crossed(event.OutcomeApproved, "", event.OutcomeApproved)),
+				callbackAt(1, crossed(event.OutcomeRejected, event.OutcomeRejected, "")),
+			},
+			"completed updated", "unknown/none system.contradiction",
+		},
 		"that have come to agree": {
 			[]Fact{
 				callbackAt(1, crossed(event.OutcomeApproved, event.OutcomeApproved, "")),

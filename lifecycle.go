@@ -52,6 +52,7 @@ type Known struct {
 	Weighed   bool           // one of them is as new as the verdict that is remembered as overruled
 	Outranked bool           // one of them is a verdict that outranks the fact
 	Denials                  // the notes with another outcome than an approval
+	Cross     Cross          // the last outcome of each source, since the last reopening
 	Doubt     *Doubt         // a doubt that the fact does not settle; nil: none
 	Answered  *Moment        // when the applicant last submitted a step
 	Maker     *MakersVerdict // the maker's newest verdict
@@ -174,7 +175,7 @@ func (d *Revision) applyOfAttempt(f Fact, at attemptOrder, was string) (stale bo
 	case d.makerRefutes(f):
 		d.review(f.Decisions)
 		return true, ""
-	case at == olderAttempt || f.Known.Outranked && f.Effect.Decisive():
+	case at == olderAttempt || f.Known.Outranked && f.Effect.Decisive() && !d.contradicts(f):
 		return at == olderAttempt || f.stale(d), NoEventOld
 	case at == unknownAttempt:
 		return true, d.decideUnordered(f)
@@ -182,6 +183,9 @@ func (d *Revision) applyOfAttempt(f Fact, at attemptOrder, was string) (stale bo
 		d.startAttempt(f)
 	}
 	d.Memory.addStored(f.Known, f.moment())
+	if f.approves() && d.Decision.Outcome == event.OutcomeRejected {
+		d.Memory.Cross, _ = d.Memory.Cross.merge(f.Known.Cross) // the rejection of another source changed nothing
+	}
 	f.Observation = d.checkContradiction(f)
 	stale = f.stale(d) || d.isSuperseded(f)
 	return stale, d.apply(f, stale, at == newerAttempt || was != d.Memory.Attempt)

@@ -137,6 +137,7 @@ func (d *Doubt) reasons(known []event.Reason) []event.Reason {
 type SeenAttempt struct {
 	Key       string    `json:"key"`
 	CreatedAt time.Time `json:"created_at,omitzero"`
+	SeenAt    time.Time `json:"seen_at,omitzero"` // when its first fact was received
 }
 
 // Standing is the state of a verification before an end that kycbridge set at EndedAt.
@@ -192,8 +193,12 @@ func Recall(e *event.Event, memory string, until time.Time, untilID string) Memo
 		if v := m.Verdict; v != nil && d.Decision.Outcome == event.OutcomeApproved {
 			v.Approves = true // an earlier version did not record it
 		}
+		// An earlier version recorded notes and doubts without a time like others.
 		if was := m.Denied; was != nil && was.At.IsZero() {
-			m.Denied, m.DeniedUntimed = nil, was.Received // as an earlier version recorded it
+			m.Denied, m.DeniedUntimed = nil, was.Received
+		}
+		if m.Doubt != nil && m.Doubt.At.IsZero() && m.Doubt.UntimedAt.IsZero() {
+			m.Doubt.UntimedAt = m.Doubt.Received
 		}
 		return m
 	}
@@ -284,7 +289,7 @@ func (m *Memory) recordVerdict(f Fact) {
 	}
 	switch {
 	case f.Effect == EffectReopen:
-		m.Cross, m.Reopened = f.Cross, &at
+		m.Cross, m.Reopened = f.cross(), &at
 	case m.Revoked != nil && m.Revoked.Again == nil && f.Decision.Outcome == event.OutcomeApproved:
 		again := *m.Revoked
 		again.Again = &at
@@ -359,15 +364,28 @@ func (d *Revision) Newest() (at time.Time, payloadID string) {
 	return event.ParseInstant(d.Provider.Event.ReceivedAt), ""
 }
 
-// merge merges the outcomes of news over c.
-func (c Cross) merge(news Cross) Cross {
-	if news.Callback != "" {
-		c.Callback = news.Callback
+// cross are the outcomes of the sources that f contains, received with it.
+func (f Fact) cross() Cross {
+	c := f.Cross
+	if c.Callback != "" {
+		c.CallbackAt = f.ReceivedAt
 	}
-	if news.API != "" {
-		c.API = news.API
+	if c.API != "" {
+		c.APIAt = f.ReceivedAt
 	}
 	return c
+}
+
+// merge merges the outcomes of news over c. Of each source the one that was received last remains. isNews reports whether
+// news contains one.
+func (c Cross) merge(news Cross) (merged Cross, isNews bool) {
+	if news.Callback != "" && !news.CallbackAt.Before(c.CallbackAt) {
+		c.Callback, c.CallbackAt, isNews = news.Callback, news.CallbackAt, true
+	}
+	if news.API != "" && !news.APIAt.Before(c.APIAt) {
+		c.API, c.APIAt, isNews = news.API, news.APIAt, true
+	}
+	return c, isNews
 }
 
 // disagrees reports whether both outcomes are known and differ.

@@ -73,6 +73,17 @@ func TestMemoryRoundTrips(t *testing.T) {
 	}
 }
 
+// TestRecallUntimed: earlier versions recorded notes and doubts without a time in the members of those with one.
+func TestRecallUntimed(t *testing.T) {
+	const receipt = `"received":"2026-03-02T13:00:00Z"`
+	m := Recall(&event.Event{}, `{"denied":{`+receipt+`},"doubt":{"codes":["system.contradiction"],`+receipt+`}}`,
+		time.Time{}, "")
+	received := noon.Add(time.Hour)
+	if m.Denied != nil || !m.DeniedUntimed.Equal(received) || !m.Doubt.UntimedAt.Equal(received) {
+		t.Errorf("%+v, %+v", m.Denials, m.Doubt)
+	}
+}
+
 // TestMemoryHoldsNoProviderText: it is stored in a header, which no profile masks.
 func TestMemoryHoldsNoProviderText(t *testing.T) {
 	o := of("attempt 234123412346", contradiction())

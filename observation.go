@@ -114,10 +114,12 @@ type Attempt struct {
 
 // Cross holds the outcome of one decision in a callback and in an answer of the provider's API, if the
 // provider sends both: a payload fills in the outcome, or both, that it contains, "" for the others. The
-// lifecycle remembers the last outcome of each source; while the two differ, neither counts.
+// lifecycle remembers the last outcome of each source, and when it was received; while the two differ, neither counts.
 type Cross struct {
-	Callback event.Outcome `json:"callback,omitempty"`
-	API      event.Outcome `json:"api,omitempty"`
+	Callback   event.Outcome `json:"callback,omitempty"`
+	API        event.Outcome `json:"api,omitempty"`
+	CallbackAt time.Time     `json:"callback_at,omitzero"` // not set by a mapping
+	APIAt      time.Time     `json:"api_at,omitzero"`      // not set by a mapping
 }
 
 // Settings are the settings of an account for reading its payloads.

@@ -18,18 +18,7 @@ func TestProcessingOrderApprovesNobody(t *testing.T) {
 		facts := make([]Fact, 2+r.IntN(4))
 		order := make([]int, len(facts))
 		for n := range facts {
-			// What kycbridge adds itself is tested elsewhere; of an approval or a note without a time only the
-			// receipt is known, which is not the order of the log either.
-			isLeftOut := func(f Fact) bool { return f.Notice || f.untimed() && (f.approves() || f.denies()) }
-			for facts[n] = randomFact(r, n, seed%2 == 0, seed%4 < 2); isLeftOut(facts[n]); {
-				facts[n] = randomFact(r, n, seed%2 == 0, seed%4 < 2)
-			}
-			if r.IntN(8) == 0 {
-				facts[n].Via = event.ViaFetch // with the time of the check
-			}
-			if a := &facts[n].Attempt; a.ID != "" {
-				a.CreatedAt = noon.Add(time.Duration(a.ID[len(a.ID)-1]) * time.Second)
-			}
+			facts[n] = storedFact(r, n, seed)
 			order[n] = n
 		}
 		account := testAccount
@@ -44,6 +33,44 @@ func TestProcessingOrderApprovesNobody(t *testing.T) {
 				ends(inOrder), written(facts))
 		}
 	}
+}
+
+// storedFact creates the nth fact of a history. What kycbridge adds itself is left out; so is an approval or a note
+// without a time, of which only the receipt is known, which is not the order of the log either.
+func storedFact(r *rand.Rand, n int, seed uint64) Fact {
+	if seed%5 == 0 {
+		return sourceFact(r, n)
+	}
+	isLeftOut := func(f Fact) bool { return f.Notice || f.untimed() && (f.approves() || f.denies()) }
+	f := randomFact(r, n, seed%2 == 0, seed%4 < 2)
+	for isLeftOut(f) {
+		f = randomFact(r, n, seed%2 == 0, seed%4 < 2)
+	}
+	if r.IntN(8) == 0 {
+		f.Via = event.ViaFetch // with the time of the check
+	}
+	if a := &f.Attempt; a.ID != "" {
+		a.CreatedAt = noon.Add(time.Duration(a.ID[len(a.ID)-1]) * time.Second)
+	}
+	return f
+}
+
+// sourceFact creates a fact of a provider that states a checker's verdict in callbacks and in its API, both without a
+// time.
+func sourceFact(r *rand.Rand, n int) Fact {
+	said := []event.Outcome{event.OutcomeApproved, event.OutcomeApproved, event.OutcomeRejected}[r.IntN(3)]
+	kinds := []func() Fact{
+		func() Fact { return callbackAt(60+n, crossed(said, said, "")) },
+		func() Fact { return looked(60+n, crossed(said, "", said)) },
+		func() Fact { return looked(60+n, progress(event.StatusInReview)) },
+		func() Fact { return callbackAt(60+n, doubtBy(event.StageChecker, event.ActorHuman)) },
+		func() Fact { return looked(60+n, ended(event.StatusAbandoned)) },
+	}
+	f := kinds[r.IntN(len(kinds))]()
+	if r.IntN(2) == 0 {
+		f.ProviderStatus = map[string]any{"status": fmt.Sprint("word ", n)}
+	}
+	return f
 }
 
 // isRefused reports whether a verification has a result that is not an approval.

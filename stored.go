@@ -38,6 +38,9 @@ func (n *Normalizer) readStored(
 		if g.denies() {
 			t.recordDenial(at, nil)
 		}
+		if t.Cross, _ = t.Cross.merge(g.cross()); g.Effect == EffectReopen {
+			t.Cross = g.cross()
+		}
 		if step := makersStep(g.Decisions); step != nil && (t.Maker == nil || !t.Maker.after(at)) {
 			t.Maker = &MakersVerdict{*step, at}
 		}

@@ -49,7 +49,7 @@ type Poller struct {
 	State func(ctx context.Context, k kycbridge.Key, fresh bool) (*event.Data, error)
 	Now   func() time.Time
 	Log   *zap.Logger
-	// Observe receives the outcome of each poll: news, unchanged, ended, unknown, deadline, or the kind of
+	// Observe receives the outcome of each poll: news, unchanged, ended, unknown, deadline, unread, or the kind of
 	// a kycbridge.ProviderError.
 	Observe func(a kycbridge.AccountKey, outcome string)
 }
@@ -70,6 +70,9 @@ const endPause = 30 * time.Second
 
 // outageExtension is how long past its deadline a session is polled while the provider does not answer.
 const outageExtension = 24 * time.Hour
+
+// errStateUnread: the published state is needed to judge an answer, and cannot be read.
+var errStateUnread = errors.New("the last event of an open session cannot be read")
 
 // pollTimeout limits one poll, with its retries and its waits for a slot.
 const pollTimeout = 3 * time.Minute
@@ -115,12 +118,28 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) (err e
 	}
 	if err != nil {
 		if _, _, err := p.ingestNew(ctx, a, &w, bodies, asked); err != nil {
-			return err
+			return p.unread(ctx, w, err)
 		}
 		return p.failed(ctx, a, w, err)
 	}
-	w.Failures, w.Missing, w.Asked = 0, 0, false
-	return p.answered(ctx, a, w, bodies, asked)
+	answered := w
+	answered.Failures, answered.Missing, answered.Asked = 0, 0, false
+	return p.unread(ctx, w, p.answered(ctx, a, answered, bodies, asked))
+}
+
+// unread polls w again, later each time, if the published state could not be read. It returns any other error.
+func (p *Poller) unread(ctx context.Context, w kycbridge.Watch, err error) error {
+	if !errors.Is(err, errStateUnread) {
+		return err
+	}
+	p.observe(w, "unread")
+	w.Failures++
+	if w.Failures == 1 || w.Failures%10 == 0 {
+		p.Log.Warn(errStateUnread.Error()+", so its answer cannot be judged: asking again later",
+			zap.String("provider", w.Provider), zap.String("account", w.Account),
+			zap.String("verification_id", w.Key().VerificationID), zap.Int("failures", w.Failures), zap.Error(err))
+	}
+	return p.Timers.Schedule(ctx, w, p.Now().Add(p.policy(w).backoff(w.Failures, 0)))
 }
 
 // erased reports whether the verification was erased since: then the answer is obsolete, and there is
@@ -282,7 +301,8 @@ func (p *Poller) isSuperseded(
 	ctx context.Context, a *kycbridge.Account, payload *kycbridge.Payload, isTriggered bool,
 ) (bool, error) {
 	o, err := a.Observe(*payload)
-	if err != nil || !o.Effect.Decisive() {
+	// Without a trigger an equal approval is no news: it has no time of its own, and the API may be behind.
+	if err != nil || !o.Effect.Decisive() || !isTriggered && o.Decision.Outcome == event.OutcomeApproved {
 		return false, nil
 	}
 	k := kycbridge.Key{Provider: payload.Provider, Account: payload.Account,
@@ -290,7 +310,7 @@ func (p *Poller) isSuperseded(
 	last, err := p.State(ctx, k, true)
 	switch {
 	case err != nil:
-		return false, err
+		return false, fmt.Errorf("%w: %w", errStateUnread, err)
 	case last == nil || last.Status == o.Status && last.Decision.Outcome == o.Decision.Outcome,
 		!isTriggered && last.Decision.Outcome == event.OutcomeNone && last.Status != event.StatusUnknown:
 		return false, nil

@@ -374,14 +374,34 @@ func TestAnEqualAnswerCountsAfterACallback(t *testing.T) {
 	r.state = &event.Data{Status: event.StatusCompleted, Decision: event.Decision{Outcome: event.OutcomeApproved}}
 	r.unread = kycbridge.ErrUnavailable
 	r.answer("s1 rejected")
-	if err := r.poller.Work(t.Context(), asked, false); !errors.Is(err, kycbridge.ErrUnavailable) {
-		t.Errorf("%v, want the watch to stay due while the published state cannot be read", err)
+	if again := r.work(asked); again == nil || !again.Asked || again.Failures != 1 {
+		t.Errorf("%+v, want the watch to be polled again while the published state cannot be read", again)
 	}
 	r.unread = nil
 	r.answer("s1 rejected", "s1 rejected")
 	asked.Seen = r.work(asked).Seen
 	r.work(asked)
 	r.wantStored("s1 rejected via poll", "s1 approved via callback", "s1 rejected via poll")
+}
+
+// TestAnEqualApprovalIsNoNews: the API may be behind a callback, and an approval has no time of its own. Without a
+// trigger an equal one does not replace what the callback has stated, even if a person has asked for the poll.
+func TestAnEqualApprovalIsNoNews(t *testing.T) {
+	for _, state := range []event.Data{
+		{Status: event.StatusCompleted, Decision: event.Decision{Outcome: event.OutcomeRejected}},
+		{Status: event.StatusInReview, Decision: event.Decision{Outcome: event.OutcomeReview}},
+		{Status: event.StatusUnknown, Decision: event.Decision{Outcome: event.OutcomeNone}},
+	} {
+		r := newPollFixture(t)
+		asked := r.watch()
+		asked.Asked = true
+		r.answer("s1 approved", "s1 approved")
+		asked.Seen = r.work(r.watch()).Seen
+		r.receive("s1 rejected")
+		r.state = &state
+		r.work(asked)
+		r.wantStored("s1 approved via poll", "s1 rejected via callback")
+	}
 }
 
 // TestEqualAnswersOfTwoPartsEnd: two parts that contradict each other and the published state are stored again once

@@ -48,18 +48,37 @@ type Fact struct {
 	Repeats  bool   // the message states the current decision, whenever it was made
 	Cross    Cross  // the checker's verdict, if it comes from two sources
 	Seq      int    // number of the payload
+
+	Contradicts bool // another source than that of the current approval disagrees, whichever was received first
 }
 
-// Cross is the checker's verdict in a webhook and in an answer of the API; "": no verdict.
-type Cross struct{ Webhook, API string }
+// Cross is the checker's verdict in a webhook and in an answer of the API; "": no verdict. The machine adds when each was
+// received.
+type Cross struct {
+	Webhook, API     string
+	webhookAt, apiAt int
+}
 
-// with replaces the verdict of each source by its newer one, if there is one.
-func (c Cross) with(news Cross) Cross {
-	if news.Webhook != "" {
-		c.Webhook = news.Webhook
+// with replaces the verdict of each source by that of f, unless it was received before. isNews: it replaced one.
+func (c Cross) with(f Fact) (crossed Cross, isNews bool) {
+	if f.Cross.Webhook != "" && f.Received >= c.webhookAt {
+		c.Webhook, c.webhookAt, isNews = f.Cross.Webhook, f.Received, true
 	}
-	if news.API != "" {
-		c.API = news.API
+	if f.Cross.API != "" && f.Received >= c.apiAt {
+		c.API, c.apiAt, isNews = f.Cross.API, f.Received, true
+	}
+	return c, isNews
+}
+
+// stored are the verdicts of both sources since the last reopening, from the payloads that were stored before f.
+func (m *Machine) storedCross(f Fact) (c Cross) {
+	for _, k := range m.kept {
+		if k.Word == Reopen || k.Word == Resubmit {
+			c = Cross{}
+		}
+		if k.Seq != f.Seq {
+			c, _ = c.with(k)
+		}
 	}
 	return c
 }
@@ -181,11 +200,18 @@ func (m *Machine) Step(f Fact) {
 // verdict that a reopening or a request revokes is not compared.
 func (m *Machine) compare(f Fact) Fact {
 	if (f.Word == Reopen || f.Word == Resubmit) && !m.outranked(f) {
-		m.cross = f.Cross
+		m.cross, _ = Cross{}.with(f)
 		return f
 	}
-	m.cross = m.cross.with(f.Cross)
-	if f.Word == Verdict && f.Cross != (Cross{}) && m.cross.disagrees() && !m.outranked(f) {
+	if f.Word == Verdict && f.Outcome == "approved" && m.Outcome == "rejected" {
+		known := m.storedCross(f)
+		m.cross, _ = m.cross.with(Fact{Cross: Cross{Webhook: known.Webhook}, Received: known.webhookAt})
+		m.cross, _ = m.cross.with(Fact{Cross: Cross{API: known.API}, Received: known.apiAt})
+	}
+	var isNews bool
+	m.cross, isNews = m.cross.with(f)
+	f.Contradicts = isNews && m.Outcome == "approved"
+	if f.Word == Verdict && f.Cross != (Cross{}) && m.cross.disagrees() && (f.Contradicts || !m.outranked(f)) {
 		f.Word, f.Status, f.Outcome, f.Final, f.Reason = Doubt, "", "", false, "contradiction"
 	}
 	return f
@@ -739,7 +765,7 @@ func (m *Machine) contradict(f Fact) {
 	if m.Broken.DoubtIgnored {
 		return
 	}
-	if !f.Untimed && m.outranked(f) {
+	if !f.Untimed && !f.Contradicts && m.outranked(f) {
 		m.repeats = true
 		return
 	}
