@@ -180,8 +180,8 @@ func (f Fact) withEarlier(earlier []Observation) Fact {
 	return f
 }
 
-// wasSeenBefore reports whether f, an approval of another attempt than current, was received before current was seen, and
-// is processed after a rejection, a review or a doubt about it. No times of creation order the two attempts.
+// wasSeenBefore reports whether f, an approval of another attempt than current, was received before current was seen,
+// and is processed after a rejection, a review or a doubt about it. No times of creation order the two attempts.
 func (d *Revision) wasSeenBefore(f Fact, of, current SeenAttempt) bool {
 	isOrdered := !of.CreatedAt.IsZero() && !current.CreatedAt.IsZero()
 	isRefused := d.Decision.Outcome == event.OutcomeRejected || d.Decision.Outcome == event.OutcomeReview ||

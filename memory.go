@@ -376,8 +376,8 @@ func (f Fact) cross() Cross {
 	return c
 }
 
-// merge merges the outcomes of news over c. Of each source the one that was received last remains. isNews reports whether
-// news contains one.
+// merge merges the outcomes of news over c. Of each source the one that was received last remains. isNews reports
+// whether news contains one.
 func (c Cross) merge(news Cross) (merged Cross, isNews bool) {
 	if news.Callback != "" && !news.CallbackAt.Before(c.CallbackAt) {
 		c.Callback, c.CallbackAt, isNews = news.Callback, news.CallbackAt, true

@@ -27,9 +27,9 @@ const (
 // without such a number is returned unchanged, without an allocation.
 // A number is 12 digits that begin with 2 to 9, or 16 digits, with a correct check digit. The digits may
 // be of any script, separated by any characters that are neither letters nor digits, also escaped ones such as %20, \n,
-// \u00a0 and &nbsp;, and may follow 91, the calling code of India. Digits that directly follow or precede another digit are part of a longer
-// number. Digits in a UUID, in an ISO 8601 date, with or without the time of day, and in a hexadecimal id
-// of at least 24 characters are not changed.
+// \u00a0 and &nbsp;, and may follow 91, the calling code of India. Digits that directly follow or precede another digit
+// are part of a longer number. Digits in a UUID, in an ISO 8601 date, with or without the time of day, and in a
+// hexadecimal id of at least 24 characters are not changed.
 func HideAadhaar(text string) string { return hideNumbersIn(text, aadhaarMask, false) }
 
 // hideNumbersIn replaces all but the last four digits of each number in text by mask; with anyNumber also
@@ -241,20 +241,20 @@ type digitRow struct {
 	escapes bool // the text between the digits may contain escapes
 }
 
-// readDigits reads the digits at the beginning of text, up to the first letter. An escape is one separator if escapes is
-// set; otherwise its sign is a separator, and what follows is read as usual.
+// readDigits reads the digits at the beginning of text, up to the first letter. An escape is one separator if escapes
+// is set; otherwise its sign is a separator, and what follows is read as usual.
 func readDigits(text string, escapes bool) (row digitRow) {
 	before := separator
 	for i := 0; i < len(text) && row.n < maxRowDigits; {
 		kind, size := kindAt(text[i:])
-		switch {
-		case kind == letter:
+		switch kind {
+		case letter:
 			return row
-		case kind == digits:
+		case digits:
 			r, _ := utf8.DecodeRuneInString(text[i:])
 			row.value[row.n], row.place[row.n], row.joined[row.n] = digitValue(r), i, before == digits
 			row.n++
-		default:
+		case separator:
 			if n := escapeAt(text[i:]); n > 0 {
 				row.escapes = true
 				if escapes {

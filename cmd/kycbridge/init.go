@@ -203,8 +203,8 @@ func (o *initFlags) write(cmd *cobra.Command) error {
 	return m.print(cmd.OutOrStdout(), callback, o.provider)
 }
 
-// create creates the secrets and the configuration, and checks it. If it fails, it leaves nothing: the next attempt must
-// not be refused because of a folder without a use.
+// create creates the secrets and the configuration, and checks it. If it fails, it leaves nothing: the next attempt
+// must not be refused because of a folder without a use.
 func (o *initFlags) create(folder, callback, token, master string) (err error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return fmt.Errorf("--output: %w", unwritable(o.file, err))

@@ -82,8 +82,8 @@ func newMetrics() *metrics {
 		callTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kycbridge_provider_call_seconds",
 			Help: "Time from a call of a provider's API to its answer.", Buckets: fine}, []string{"provider", "call"}),
 		looks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_poll_looks_total",
-			Help: "Looks at open sessions by what came of them: news, unchanged, ended, unknown, deadline, or what went " +
-				"wrong."}, []string{"provider", "account", "outcome"}),
+			Help: "Looks at open sessions by what came of them: news, unchanged, ended, unknown, deadline, unread, or " +
+				"what went wrong."}, []string{"provider", "account", "outcome"}),
 		apiPaused: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kycbridge_provider_paused",
 			Help: "1 while so many calls to a provider fail that none is sent (circuit breaker)."},
 			[]string{"provider", "account"}),

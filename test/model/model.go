@@ -52,8 +52,8 @@ type Fact struct {
 	Contradicts bool // another source than that of the current approval disagrees, whichever was received first
 }
 
-// Cross is the checker's verdict in a webhook and in an answer of the API; "": no verdict. The machine adds when each was
-// received.
+// Cross is the checker's verdict in a webhook and in an answer of the API; "": no verdict. The machine adds when each
+// was received.
 type Cross struct {
 	Webhook, API     string
 	webhookAt, apiAt int
