@@ -60,7 +60,7 @@ func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas 
 	if err != nil {
 		return nil, err
 	}
-	last, err := newLastEvents()
+	last, err := newLastEvents(cachedIdle)
 	if err != nil {
 		return nil, err
 	}

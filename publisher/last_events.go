@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"sync/atomic"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -16,6 +17,9 @@ const (
 	cachedBytes = 8 << 20
 	// cachedEvent is the largest event that is cached, bytes.
 	cachedEvent = 64 << 10
+	// cachedIdle is for how long the cache is kept while nothing is published or read: at rest it would be a quarter of
+	// the memory of the process.
+	cachedIdle = 2 * time.Minute
 )
 
 // lastEvents caches the last events of the verifications that were published most recently. The compare-and-set
@@ -23,6 +27,8 @@ const (
 type lastEvents struct {
 	cache *lru.Cache[kycbridge.Key, sizedState]
 	bytes atomic.Int64
+	idle  *time.Timer // until the cache is cleared
+	kept  time.Duration
 }
 
 // sizedState is the last event of a verification, with its encoded size in bytes.
@@ -31,12 +37,16 @@ type sizedState struct {
 	size int
 }
 
-func newLastEvents() (*lastEvents, error) {
-	l := &lastEvents{}
+// newLastEvents is a cache that is cleared when it has not been added to for some time.
+func newLastEvents(idle time.Duration) (*lastEvents, error) {
+	l := &lastEvents{kept: idle}
 	cache, err := lru.NewWithEvict(cachedEvents,
 		func(_ kycbridge.Key, s sizedState) { l.bytes.Add(-int64(s.size)) })
-	l.cache = cache
-	return l, err
+	if err != nil {
+		return nil, err
+	}
+	l.cache, l.idle = cache, time.AfterFunc(idle, cache.Purge)
+	return l, nil
 }
 
 func (l *lastEvents) get(k kycbridge.Key) (kycbridge.State, bool) {
@@ -50,6 +60,7 @@ func (l *lastEvents) put(k kycbridge.Key, s kycbridge.State, size int) {
 	if size > cachedEvent {
 		return
 	}
+	l.idle.Reset(l.kept)
 	l.bytes.Add(int64(size))
 	l.cache.Add(k, sizedState{s, size})
 	for l.bytes.Load() > cachedBytes {

@@ -3,6 +3,8 @@ package publisher
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"kycbridge"
 )
@@ -15,7 +17,7 @@ func TestLastEventsAreLimited(t *testing.T) {
 		"small":     {100, cachedEvents + 1000, cachedEvents},
 		"too large": {cachedEvent + 1, 10, 0},
 	} {
-		l, err := newLastEvents()
+		l, err := newLastEvents(cachedIdle)
 		must(t, err)
 		key := func(i int) kycbridge.Key { return kycbridge.Key{VerificationID: fmt.Sprint(i)} }
 		for i := range c.put {
@@ -34,4 +36,28 @@ func TestLastEventsAreLimited(t *testing.T) {
 			t.Errorf("%s: after clear %d events of %d bytes", name, l.cache.Len(), l.bytes.Load())
 		}
 	}
+}
+
+// TestLastEventsAreDroppedAtRest: the cache is kept while events are added, and is empty some time after the last one.
+func TestLastEventsAreDroppedAtRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := newLastEvents(cachedIdle)
+		must(t, err)
+		key := kycbridge.Key{VerificationID: "first"}
+		for range 2 {
+			l.put(key, kycbridge.State{Seq: 1}, 100)
+			for i := range 10 {
+				time.Sleep(cachedIdle / 2)
+				l.put(kycbridge.Key{VerificationID: fmt.Sprint(i)}, kycbridge.State{Seq: 2}, 100)
+			}
+			if _, ok := l.get(key); !ok {
+				t.Error("dropped while events are published")
+			}
+			time.Sleep(cachedIdle + time.Second)
+			synctest.Wait()
+			if _, ok := l.get(key); ok || l.bytes.Load() != 0 {
+				t.Errorf("kept at rest: %d bytes", l.bytes.Load())
+			}
+		}
+	})
 }
