@@ -63,21 +63,23 @@ func TestModelOutcomes(t *testing.T) {
 		"kwikid: session in_call_refused, session checker_approved":  "completed/approved",
 
 		// A maker's verdict after the checker's approval, and before it.
-		"kwikid: session checker_approved, session rejected":                                             "completed/rejected",
-		"kwikid: session checker_approved, session locked":                                               "in_review/none",
-		"kwikid: hook Checker Approved, session locked":                                                  "in_review/none",
-		"kwikid: session checker_approved, session timed_out":                                            "completed/rejected",
-		"kwikid checker: session checker_approved, session rejected":                                     "unknown/none",
-		"kwikid checker: session checker_approved, session locked":                                       "in_review/none",
-		"kwikid checker: session checker_approved, session approved":                                     "completed/approved",
-		"kwikid: session locked, session checker_approved":                                               "completed/approved",
-		"kwikid: hook Maker Rejected, hook Checker Approved":                                             "in_review/review",
-		"kwikid checker: hook Maker Rejected, hook Checker Approved":                                     "in_review/review",
-		"kwikid: session rejected, hook Checker Approved":                                                "in_review/review",
-		"kwikid: hook Checker Rejected, hook Maker Rejected, hook Checker Approved":                      "in_review/review",
-		"kwikid: hook Maker Rejected, hook Maker Approved, hook Checker Approved":                        "completed/approved",
-		"kwikid: hook Checker Approved, hook Maker Rejected":                                             "completed/rejected",
-		"kwikid: hook Maker Rejected, hook Checker Approved, hook Maker Approved, hook Checker Approved": "completed/approved",
+		"kwikid: session checker_approved, session rejected":                        "completed/rejected",
+		"kwikid: session checker_approved, session locked":                          "in_review/none",
+		"kwikid: hook Checker Approved, session locked":                             "in_review/none",
+		"kwikid: session checker_approved, session timed_out":                       "completed/rejected",
+		"kwikid checker: session checker_approved, session rejected":                "unknown/none",
+		"kwikid checker: session checker_approved, session locked":                  "in_review/none",
+		"kwikid checker: session checker_approved, session approved":                "completed/approved",
+		"kwikid: session locked, session checker_approved":                          "completed/approved",
+		"kwikid: hook Maker Rejected, hook Checker Approved":                        "in_review/review",
+		"kwikid checker: hook Maker Rejected, hook Checker Approved":                "in_review/review",
+		"kwikid: session rejected, hook Checker Approved":                           "in_review/review",
+		"kwikid: hook Checker Rejected, hook Maker Rejected, hook Checker Approved": "in_review/review",
+		"kwikid: hook Maker Rejected, hook Maker Approved, hook Checker Approved":   "completed/approved",
+		"kwikid: hook Checker Approved, hook Maker Rejected":                        "completed/rejected",
+
+		"kwikid: hook Maker Rejected, hook Checker Approved, hook Maker Approved, " +
+			"hook Checker Approved": "completed/approved",
 
 		// An attempt without a time of creation is not known to be newer than one with a time.
 		"ondato: rejected/1, approved/12":             "in_review/review",

@@ -129,7 +129,7 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) (err e
 
 // unread polls w again, later each time, if the published state could not be read. It returns any other error.
 func (p *Poller) unread(ctx context.Context, w kycbridge.Watch, err error) error {
-	if !errors.Is(err, errStateUnread) {
+	if !errors.Is(err, errStateUnread) || ctx.Err() != nil {
 		return err
 	}
 	p.observe(w, "unread")

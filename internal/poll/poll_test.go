@@ -626,6 +626,12 @@ func TestASubmissionIsPolledSoon(t *testing.T) {
 		}
 		r.wantStored("watched via start")
 	})
+	t.Run("of one whose state cannot be read", func(t *testing.T) {
+		r := newPollFixture(t)
+		r.unread = kycbridge.ErrUnavailable
+		submitted(r)
+		r.wantStored()
+	})
 	t.Run("of one that has ended", func(t *testing.T) {
 		r := newPollFixture(t)
 		r.answer("s1 open", "s1 approved")

@@ -53,9 +53,9 @@ func (p *Poller) Submitted(ctx context.Context, a *kycbridge.Account, reference 
 		LookBy: now.Add(submitPause),
 	}
 	timer, err := p.Timers.Timer(ctx, w.Key())
-	var last *event.Data
-	if err == nil && timer == nil {
-		last, err = p.State(ctx, w.Key(), false)
+	isUnknown := func() bool {
+		last, err := p.State(ctx, w.Key(), false)
+		return err == nil && last == nil // if it cannot be read, the poll gives it an event
 	}
 	switch {
 	case err != nil:
@@ -63,11 +63,11 @@ func (p *Poller) Submitted(ctx context.Context, a *kycbridge.Account, reference 
 	case timer != nil:
 		timer.Asked, timer.LookBy = true, w.LookBy
 		w = *timer
-	case last == nil:
+	case isUnknown():
 		_, err := p.begin(ctx, a, kycbridge.Notice{Notice: kycbridge.NoticeWatched, Reference: w.Reference, At: now},
 			time.Time{}, submitPause)
 		return err
-	default: // it has ended, or is being polled
+	default: // it has ended, is being polled, or its state cannot be read
 		w.Deadline = now.Add(p.policy(w).Deadline)
 		if w.Seen, err = p.seen(ctx, w.Key()); err != nil {
 			return fmt.Errorf("watch: %w: %w", kycbridge.ErrUnavailable, err)

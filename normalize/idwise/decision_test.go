@@ -199,10 +199,11 @@ func TestWordsOfARequest(t *testing.T) {
 		`"trigger":"KYC Renewal","systemDecision":"Reassess"`:                                                        "doubt unknown unconfirmed",
 		`"systemDecision":"Complete","manualDecision":"Approved","finalDecision":"Rejected"`:                         "doubt unknown unconfirmed",
 		`"systemDecision":"Refer","manualDecision":null,"finalDecision":"Resubmission Requested"`:                    "reopen requires_input resubmit",
-		`"manualReviewDecision":"Resubmission Requested"`:                                                            "reopen requires_input resubmit",
-		`"manualReviewDecision":"Rejected"`:                                                                          "doubt unknown unconfirmed",
 		`"systemDecision":"Refer","manualDecision":"Resubmit"`:                                                       "reopen requires_input resubmit",
 		`"systemDecision":"Complete","manualDecision":"Approved","finalDecision":"Approved"`:                         "reopen requires_input resubmit",
+
+		`"manualReviewDecision":"Resubmission Requested"`: "reopen requires_input resubmit",
+		`"manualReviewDecision":"Rejected"`:               "doubt unknown unconfirmed",
 	} {
 		body := `{"event":"Verification Update Required","body":{"journeyId":"j",` + words + `}}`
 		if got := normalizetest.Brief(mapBody(t, body, kycbridge.Settings{})); !strings.HasPrefix(got, want) {
