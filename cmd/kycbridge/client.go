@@ -181,8 +181,10 @@ func cause(err error) string {
 		return "the connection was closed"
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "it speaks http there, not https"
-	case strings.Contains(err.Error(), "malformed HTTP"): // net/http has no value for this error, and quotes the answer
+	case isForeign(err.Error()):
 		return "it does not speak HTTP there"
+	case strings.Contains(err.Error(), "server closed idle connection"):
+		return "the connection was closed"
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return "no such host"
@@ -197,6 +199,13 @@ func cause(err error) string {
 		return printable(u.Err.Error())
 	}
 	return printable(err.Error())
+}
+
+// isForeign reports whether the text of an error of net/http means that the other side does not speak HTTP: its answer
+// is malformed, or it spoke before it was asked. There is no value for these errors, and the texts quote the answer.
+func isForeign(text string) bool {
+	return strings.Contains(text, "malformed HTTP") || strings.Contains(text, "malformed MIME header") ||
+		strings.Contains(text, "readLoopPeekFailLocked: %!w(<nil>)")
 }
 
 // isTimeout reports whether an error means that a time limit has passed.

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -213,6 +214,16 @@ func TestCause(t *testing.T) {
 	if err := typedHere(t, "simulate ondato --listen "+taken); err == nil ||
 		err.Error() != "--listen: "+taken+" is in use by another program; stop it, or write another port" {
 		t.Error(err)
+	}
+	// What net/http returns if the other side spoke before the request was written, and if it closed the connection then.
+	for text, want := range map[string]string{
+		"net/http: HTTP/1.x transport connection broken: readLoopPeekFailLocked: %!w(<nil>)": "it does not speak HTTP there",
+		"malformed MIME header line: 220 mail.example.com ESMTP":                             "it does not speak HTTP there",
+		"http: server closed idle connection":                                                "the connection was closed",
+	} {
+		if got := cause(&url.Error{Op: "Get", URL: "http://nowhere", Err: errors.New(text)}); got != want {
+			t.Errorf("%s: %q", text, got)
+		}
 	}
 	unknown := &net.DNSError{Err: "no such host", Name: "nowhere", Server: "192.0.2.1:53", IsNotFound: true}
 	if got := cause(&net.OpError{Op: "dial", Net: "tcp", Err: unknown}); got != "no such host" {

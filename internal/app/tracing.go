@@ -2,11 +2,16 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -14,6 +19,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"kycbridge"
 )
@@ -51,6 +58,7 @@ func (a *App) startTracing(ctx context.Context) (*tracing, error) {
 		if c.Endpoint == "" {
 			return nil, nil
 		}
+		a.logTracing()
 		var err error
 		if exporter, err = otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(c.Endpoint)); err != nil {
 			return nil, fmt.Errorf("send traces: %w", err)
@@ -67,6 +75,44 @@ func (a *App) startTracing(ctx context.Context) (*tracing, error) {
 		_ = provider.Shutdown(ctx) // unsent spans are lost, without further effect
 	})
 	return &tracing{tracer: provider.Tracer("kycbridge"), provider: provider}, nil
+}
+
+// logTracing writes the library's own messages into the log. By default it writes them to standard error, as text
+// over several lines, and they can contain what a variable of the environment contains: a credential.
+func (a *App) logTracing() {
+	log := rate.Sometimes{First: 1, Interval: time.Minute}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		log.Do(func() {
+			a.log.Warn("the collector has not taken traces, which are lost", zap.String("cause", tracingCause(err)))
+		})
+	}))
+	otel.SetLogger(logr.New(traceLog{a.log}))
+	a.onStop(func() {
+		otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {}))
+		otel.SetLogger(logr.Discard())
+	})
+}
+
+// tracingCause describes why traces were not sent: the failed connection, or the first part of the collector's answer.
+func tracingCause(err error) string {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err.Error()
+	}
+	text := err.Error()
+	return strings.ToValidUTF8(text[:min(len(text), 200)], "")
+}
+
+// traceLog logs the faults that the tracing library reports: a variable of the environment that cannot be read. The
+// values are left out.
+type traceLog struct{ log *zap.Logger }
+
+func (traceLog) Init(logr.RuntimeInfo)            {}
+func (traceLog) Enabled(int) bool                 { return false } // errors alone
+func (traceLog) Info(int, string, ...any)         {}
+func (t traceLog) WithValues(...any) logr.LogSink { return t }
+func (t traceLog) WithName(string) logr.LogSink   { return t }
+func (t traceLog) Error(_ error, message string, _ ...any) {
+	t.log.Warn("tracing: a setting in the environment (OTEL_…) is not used", zap.String("cause", message))
 }
 
 // receiver is Intake with a span around each callback.
