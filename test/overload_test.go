@@ -63,10 +63,10 @@ func TestOverload(t *testing.T) {
 	}
 	wait.For(t, time.Minute, "callbacks are slowed down", func() bool { return value("kycbridge_callbacks_slowed") == 1 })
 	// The speed of a busy machine changes from second to second. The promise limits the backlog in seconds of work, and
-	// that it decreases to this limit or to 1,000 payloads. A fifth of the rate of processing is left for that: where
-	// processing has become four times slower, it takes a minute and a quarter.
+	// that it decreases to this limit or to 1,000 payloads. Three fifths of the rate of processing are left for that:
+	// where processing has become four times slower, it takes a quarter of a minute.
 	seconds, after := math.Inf(1), math.Inf(1)
-	for window := 0; window < 9 && seconds > 8 && after > 1000; window++ {
+	for window := 0; window < 4 && seconds > 5 && after > 1000; window++ {
 		before, began, backlog := accepted.Load(), time.Now(), value("kycbridge_backlog_payloads")
 		time.Sleep(10 * time.Second)
 		took := time.Since(began).Seconds()
@@ -79,7 +79,7 @@ func TestOverload(t *testing.T) {
 	}
 	stop()
 	sending.Wait()
-	if seconds > 8 && after > 1000 {
+	if seconds > 5 && after > 1000 {
 		t.Errorf("callbacks are slowed down, and %.1f s of work wait", seconds)
 	}
 	wait.For(t, time.Minute, "the events catch up", func() bool { return value("kycbridge_backlog_payloads") == 0 })

@@ -14,7 +14,7 @@ import (
 // watchPace adds the gauge of slowed callbacks.
 func (m *metrics) watchPace(p *pace) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kycbridge_callbacks_slowed",
-		Help: "1 while callbacks are slowed down, because events are more than five seconds of work behind; else 0."},
+		Help: "1 while callbacks are slowed down, because events were more than three seconds of work behind; else 0."},
 		func() float64 {
 			if p.slows() {
 				return 1

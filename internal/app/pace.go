@@ -24,13 +24,18 @@ const (
 	// paceDrop is the smallest share of the window's rate to which this reduces the limit, so that a short stop of
 	// processing does not stop callbacks.
 	paceDrop = 0.25
-	// paceAhead is the backlog at which callbacks are slowed down, as the time that its processing takes.
-	paceAhead = 5 * time.Second
+	// paceFrom is the backlog from which callbacks are slowed down, and paceUntil the one at which that ends, as the time
+	// that the processing takes. With paceFrom at three seconds the backlog stays below five even if callbacks arrive
+	// at four times the rate of processing until the next measurement.
+	paceFrom, paceUntil = 3 * time.Second, time.Second
 	// paceLeast is a backlog that never slows callbacks down.
 	paceLeast = 1000
-	// paceShare is the rate at which all processes together store payloads meanwhile, as a share of the processing
-	// rate: it is below 1, so that the backlog shrinks.
-	paceShare = 0.8
+	// paceSteady is the backlog, as the time that its processing takes, at which all processes together store as many
+	// payloads as are processed. For each second more they store a quarter less, but at least paceSlowest and at most
+	// paceFastest, as shares of the rate of processing. A large backlog that an outage has left must not keep callbacks
+	// from being stored.
+	paceSteady               = 2 * time.Second
+	paceSlowest, paceFastest = 0.4, 1.2
 	// paceOwn is the smallest part of that rate for one process, if others have stored nearly all payloads.
 	paceOwn = 0.1
 	// paceWait is how long a callback waits for its turn before it is answered 503.
@@ -87,34 +92,48 @@ func (p *pace) note(now progress) {
 	p.samples = append(p.samples, now)
 	p.samples = p.samples[max(0, len(p.samples)-paceOver-1):]
 	perSecond := rateOf(p.samples)
+	if perSecond <= 0 || now.backlog < paceLeast || len(p.samples) <= paceOver {
+		p.free(now.backlog)
+		return
+	}
+	behind := time.Duration(float64(now.backlog) / perSecond * float64(time.Second))
 	recent := rateOf(p.samples[max(0, len(p.samples)-paceRecent-1):])
-	allowed := rate.Limit(p.ownShare() * max(min(recent, perSecond), paceDrop*perSecond))
-	ahead := float64(now.backlog) > perSecond*paceAhead.Seconds()
+	allowed := rate.Limit(paceShare(behind) * p.ownPart() * max(min(recent, perSecond), paceDrop*perSecond))
 	switch {
-	case perSecond <= 0 || now.backlog < paceLeast || !ahead || len(p.samples) <= paceOver:
-		if p.limit != nil {
-			p.log.Info("callbacks are no longer slowed down", zap.Int("backlog", now.backlog))
-		}
-		p.limit = nil
-	case p.limit == nil:
+	case p.limit != nil && behind < paceUntil:
+		p.free(now.backlog)
+	case p.limit != nil:
+		p.limit.SetLimit(allowed)
+	case behind > paceFrom:
 		p.limit = rate.NewLimiter(allowed, max(1, int(perSecond/10)))
 		p.log.Warn("events are behind by more than the time they may take: callbacks are slowed down",
-			zap.Int("backlog", now.backlog), zap.Int("processed_per_second", int(perSecond)), zap.Duration("limit", paceAhead))
-	default:
-		p.limit.SetLimit(allowed)
+			zap.Int("backlog", now.backlog), zap.Int("processed_per_second", int(perSecond)), zap.Duration("limit", paceFrom))
 	}
 }
 
-// ownShare is the share of the processing rate that this process may store: its part of what all processes
-// have stored in the window.
-func (p *pace) ownShare() float64 {
+// free ends the slowing down.
+func (p *pace) free(backlog int) {
+	if p.limit != nil {
+		p.log.Info("callbacks are no longer slowed down", zap.Int("backlog", backlog))
+	}
+	p.limit = nil
+}
+
+// paceShare is the rate at which all processes together store payloads while callbacks are slowed down, as a share of
+// the rate of processing.
+func paceShare(behind time.Duration) float64 {
+	return min(max(1-(behind-paceSteady).Seconds()/4, paceSlowest), paceFastest)
+}
+
+// ownPart is the part of the rate that this process may store: its part of what all processes have stored in the
+// window.
+func (p *pace) ownPart() float64 {
 	first, last := p.samples[0], p.samples[len(p.samples)-1]
 	before, after := first.processed+uint64(first.backlog), last.processed+uint64(last.backlog)
-	part := 1.0
 	if own := last.own - first.own; after > before && own < after-before {
-		part = max(float64(own)/float64(after-before), paceOwn)
+		return max(float64(own)/float64(after-before), paceOwn)
 	}
-	return paceShare * part
+	return 1
 }
 
 // rateOf is the number of payloads processed per second; 0 if none was processed.
