@@ -202,7 +202,7 @@ func (s *payloads) parameters(q url.Values, names []string) (map[string]any, err
 			}
 			doc[name] = at
 		case name == "by":
-			if !holderName.MatchString(values[0]) {
+			if !isHolderName(values[0]) {
 				return nil, InvalidRequest("/by", "must be a name of admin.tokens or admin.client_certs, or os: and a user")
 			}
 			doc[name] = values[0]

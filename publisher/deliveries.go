@@ -58,10 +58,22 @@ func (c *Connection) isLost(ctx context.Context, stream jetstream.Stream, seq ui
 // remembered is the number of deliveries that are remembered: more than can be unacknowledged.
 const remembered = 2 * unprocessed
 
+// compact is a delivery that is remembered. There are many, so they are small, and the collection of garbage does not
+// visit them.
+type compact struct {
+	seq    uint64 // 0: none
+	stored int64  // nanoseconds since 1970, as a message's time is in a stream
+}
+
+func (m received) compact() compact { return compact{m.seq, m.stored.UnixNano()} }
+
+// message is the delivery, without its connection and when it was received.
+func (p compact) message() received { return received{seq: p.seq, stored: time.Unix(0, p.stored)} }
+
 // deliveries are the newest deliveries of the payload log to this process.
 type deliveries struct {
 	mu      sync.Mutex
-	recent  [remembered]received // by sequence
+	recent  [remembered]compact // by sequence
 	newest  received
 	life    int      // of the connection when the newest one was noted
 	suspect received // may be lost; seq 0: there is none
@@ -73,15 +85,15 @@ type deliveries struct {
 func (d *deliveries) note(m received, life int) (again bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	place := &d.recent[m.seq%remembered]
-	again = place.seq == m.seq && !place.stored.Equal(m.stored)
+	this, before := m.compact(), d.recent[m.seq%remembered]
+	again = before.seq == this.seq && before.stored != this.stored
 	switch {
-	case again && (d.suspect.seq == 0 || place.seq < d.suspect.seq):
-		d.suspect = *place
+	case again && (d.suspect.seq == 0 || before.seq < d.suspect.seq):
+		d.suspect = before.message()
 	case d.life != life && d.suspect.seq == 0:
 		d.suspect = d.newest // before the connection was lost; later deliveries would hide that it is missing
 	}
-	*place, d.life = m, life
+	d.recent[m.seq%remembered], d.life = this, life
 	if again || m.seq > d.newest.seq {
 		d.newest = m
 	}
@@ -99,9 +111,9 @@ func (d *deliveries) witnesses() (suspect, newest received) {
 func (d *deliveries) before(lost received) (all []received) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, m := range d.recent {
-		if m.seq > 0 && m.seq < lost.seq && m.stored.Before(lost.stored) {
-			all = append(all, m)
+	for _, p := range d.recent {
+		if p.seq > 0 && p.seq < lost.seq && p.stored < lost.stored.UnixNano() {
+			all = append(all, p.message())
 		}
 	}
 	slices.SortFunc(all, func(a, b received) int { return cmp.Compare(b.seq, a.seq) })
@@ -122,11 +134,11 @@ func (d *deliveries) forget(first uint64, last received) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.newest, d.suspect, d.sure = received{}, received{}, received{}
-	for i, m := range d.recent {
-		if m.seq >= first && !m.stored.After(last.stored) {
-			d.recent[i] = received{}
-		} else if m.seq > d.newest.seq {
-			d.newest = m
+	for i, p := range d.recent {
+		if p.seq >= first && p.stored <= last.stored.UnixNano() {
+			d.recent[i] = compact{}
+		} else if p.seq > d.newest.seq {
+			d.newest = p.message()
 		}
 	}
 }

@@ -41,12 +41,22 @@ type Indexer struct {
 	wrote  uint64                             // sequence of that manifest
 	tidied time.Time                          // when tidy last searched the stream
 	left   uint64                             // events that the last round has left
+	worked time.Time                          // when a message was indexed last; zero: the caches are released since
 }
 
 // NewIndexer creates an indexer of a store and a bus.
 func NewIndexer(s *Store, b *Bus) *Indexer {
-	known, _ := lru.New[segments.Key, struct{}](indexKnown) // fails for a size below 1 only
-	return &Indexer{store: s, bus: b, known: known}
+	x := &Indexer{store: s, bus: b}
+	x.release()
+	return x
+}
+
+// release empties the caches of this process.
+func (x *Indexer) release() {
+	x.known, _ = lru.New[segments.Key, struct{}](indexKnown) // fails for a size below 1 only
+	x.store.recent.clear()
+	x.bus.recent.clear()
+	x.worked = time.Time{}
 }
 
 // errIndexedElsewhere means that another process has just moved the position.
@@ -86,6 +96,9 @@ func (x *Indexer) Run(ctx context.Context, log *zap.Logger) {
 		default:
 			failed = 0
 			warning.reset()
+			if !x.worked.IsZero() && time.Since(x.worked) > cachedIdle {
+				x.release()
+			}
 			pause(ctx, indexPause)
 		}
 	}
@@ -184,10 +197,7 @@ func (x *Indexer) round(ctx context.Context) (more bool, err error) {
 // write indexes the next messages after those of a manifest.
 func (x *Indexer) write(ctx context.Context, m *manifest, tombstones uint64, erased bool) (more bool, err error) {
 	if m.seq == 0 || m.seq != x.wrote { // another process has written, or the index was emptied
-		x.known.Purge()
-		// It may have dropped the entries of erased verifications whose ids are still remembered here.
-		x.store.recent.clear()
-		x.bus.recent.clear()
+		x.release() // it may have dropped the entries of erased verifications whose ids are still remembered here
 	}
 	end, err := x.end(ctx) // after the manifest is read: the streams contain all messages up to its positions by then
 	if err != nil {
@@ -200,6 +210,9 @@ func (x *Indexer) write(ctx context.Context, m *manifest, tombstones uint64, era
 		return false, err
 	}
 	x.left = max(end.Events, c.At.Events) - c.At.Events
+	if len(entries) > 0 {
+		x.worked = time.Now()
+	}
 	c.Add(entries)
 	if more, err = c.Merge(); err == nil && !more {
 		more, err = c.Sweep()

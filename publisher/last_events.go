@@ -17,8 +17,8 @@ const (
 	cachedBytes = 8 << 20
 	// cachedEvent is the largest event that is cached, bytes.
 	cachedEvent = 64 << 10
-	// cachedIdle is for how long the cache is kept while nothing is published or read: at rest it would be a quarter of
-	// the memory of the process.
+	// cachedIdle is for how long this cache, and those of the indexer, are kept while nothing is published, read or
+	// indexed: at rest they would be a quarter of the memory of the process.
 	cachedIdle = 2 * time.Minute
 )
 

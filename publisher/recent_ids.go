@@ -31,7 +31,8 @@ type indexedIDs struct {
 // messages of other processes, and those that were pushed out.
 type recentIDs struct {
 	mu    sync.Mutex
-	slots []recentID // the message at sequence n is in slot n modulo the length; empty: nothing is remembered
+	on    bool
+	slots []recentID // the message at sequence n is in slot n modulo the length; nil: nothing was remembered lately
 	times uint64     // how often something was forgotten
 }
 
@@ -44,16 +45,14 @@ type recentID struct {
 func (r *recentIDs) remember() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.slots == nil {
-		r.slots = make([]recentID, recentMessages)
-	}
+	r.on = true
 }
 
 // remembers reports whether r remembers messages.
 func (r *recentIDs) remembers() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.slots != nil
+	return r.on
 }
 
 // forgotten is how often something was forgotten so far. It is asked for before a message is sent, for add.
@@ -68,8 +67,11 @@ func (r *recentIDs) forgotten() uint64 {
 func (r *recentIDs) add(forgotten, seq uint64, ids indexedIDs) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.slots) == 0 || r.times != forgotten {
+	if !r.on || r.times != forgotten {
 		return
+	}
+	if r.slots == nil {
+		r.slots = make([]recentID, recentMessages)
 	}
 	length := len(ids.external) + len(ids.payload)
 	for _, reference := range ids.references {
@@ -105,12 +107,12 @@ func (r *recentIDs) forget(verifications map[string]bool) {
 	}
 }
 
-// clear forgets all messages.
+// clear forgets all messages, and releases the memory.
 func (r *recentIDs) clear() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.times++
-	clear(r.slots)
+	r.slots = nil
 }
 
 // clone copies the ids: they are parts of a body that should not stay in memory for them. The copies are parts of one

@@ -85,6 +85,30 @@ func TestRememberedIDsAreErased(t *testing.T) {
 	}
 }
 
+// TestReleasedCaches: after the caches of an indexer are released, nothing is held, and what is stored then is
+// remembered and indexed as before.
+func TestReleasedCaches(t *testing.T) {
+	_, store, bus := start(t, t.TempDir())
+	x := remembering(t, store, bus)
+	for n := range 4 {
+		k := indexed(t, store, bus, n, fmt.Sprintf("case-%08d", n))
+		if n%2 == 0 {
+			x.release() // before it is indexed
+		}
+		must(t, x.CatchUp(t.Context(), nil))
+		if got := standingFor(t, store, fmt.Sprintf("case-%08d", n), false); len(got) != 1 || !strings.Contains(got[0],
+			k.VerificationID) {
+			t.Errorf("%d: found %v", n, got)
+		}
+		if x.worked.IsZero() {
+			t.Error("an indexer that has worked would not be released")
+		}
+		if x.release(); bus.recent.slots != nil || store.recent.slots != nil || x.known.Len() > 0 || !x.worked.IsZero() {
+			t.Error("something is still held")
+		}
+	}
+}
+
 // TestSentBeforeAnErasure: a message whose acknowledgement arrives after an erasure may be of the erased verification.
 func TestSentBeforeAnErasure(t *testing.T) {
 	var r recentIDs
