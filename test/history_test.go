@@ -34,6 +34,12 @@ const (
 	costFrom = 1_000_000
 )
 
+// restMost is the most resident memory, bytes, of a process at rest with restOf stored verifications.
+const (
+	restMost = 200_000_000
+	restOf   = 100_000
+)
+
 // TestCostOfHistory measures what stored verifications cost a process with an embedded store, each with a payload and
 // an event: the processor time of the next payload, memory, disk, and the time of a start. Run it with
 // -history=1000000 -pgo-binary=auto for the figures in docs/capacity.md; that takes a quarter of an hour and 6 GB.
@@ -55,6 +61,9 @@ func TestCostOfHistory(t *testing.T) {
 		last = b.measured(t, func() { b.history(t, ondato, stored-sample, stored) }, sample)
 		sent = stored
 		t.Logf("%d verifications: %s", stored, last)
+		if stored == restOf && last.residentLater > restMost {
+			t.Errorf("that is more than %d MB of resident memory at rest", restMost/1_000_000)
+		}
 		if first.heap == 0 {
 			first, first.verifications = last, stored
 		}

@@ -15,7 +15,7 @@ var openPolls = flag.Int("open-polls", 500, "open KwikID sessions of TestOpenPol
 
 // openPollsMost is the most resident memory, bytes, of a process with openPollsOf sessions that wait for a poll.
 const (
-	openPollsMost = 350 << 20
+	openPollsMost = 300_000_000
 	openPollsOf   = 100_000
 )
 
@@ -78,6 +78,6 @@ func (b *bridge) checkOpenPolls(t *testing.T) {
 	used := b.used(t)
 	t.Logf("at rest: %s", used)
 	if *openPolls == openPollsOf && used.resident > openPollsMost {
-		t.Errorf("that is more than %d MiB of resident memory", openPollsMost>>20)
+		t.Errorf("that is more than %d MB of resident memory", openPollsMost/1_000_000)
 	}
 }
