@@ -28,7 +28,8 @@ const (
 	// that the processing takes. With paceFrom at three seconds the backlog stays below five even if callbacks arrive
 	// at four times the rate of processing until the next measurement.
 	paceFrom, paceUntil = 3 * time.Second, time.Second
-	// paceLeast is a backlog that never slows callbacks down.
+	// paceLeast is a backlog that does not begin to slow callbacks down. It does not end that either: from many
+	// connections such a backlog would return at once.
 	paceLeast = 1000
 	// paceSteady is the backlog, as the time that its processing takes, at which all processes together store as many
 	// payloads as are processed. For each second more they store a quarter less, but at least paceSlowest and at most
@@ -92,7 +93,7 @@ func (p *pace) note(now progress) {
 	p.samples = append(p.samples, now)
 	p.samples = p.samples[max(0, len(p.samples)-paceOver-1):]
 	perSecond := rateOf(p.samples)
-	if perSecond <= 0 || now.backlog < paceLeast || len(p.samples) <= paceOver {
+	if perSecond <= 0 || len(p.samples) <= paceOver {
 		p.free(now.backlog)
 		return
 	}
@@ -104,7 +105,7 @@ func (p *pace) note(now progress) {
 		p.free(now.backlog)
 	case p.limit != nil:
 		p.limit.SetLimit(allowed)
-	case behind > paceFrom:
+	case behind > paceFrom && now.backlog >= paceLeast:
 		p.limit = rate.NewLimiter(allowed, max(1, int(perSecond/10)))
 		p.log.Warn("events are behind by more than the time they may take: callbacks are slowed down",
 			zap.Int("backlog", now.backlog), zap.Int("processed_per_second", int(perSecond)), zap.Duration("limit", paceFrom))
