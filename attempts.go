@@ -117,6 +117,7 @@ func (d *Revision) adopt(o Observation, first SeenAttempt) {
 		}
 	}
 	d.Memory.Attempts, d.Memory.Attempt = []SeenAttempt{first}, first.Key
+	d.Memory.OfSession = d.Memory.Denials // until now no fact has named an attempt
 }
 
 // insert inserts a new attempt before those that were created later, and returns its index.
@@ -155,8 +156,8 @@ func (d *Revision) startAttempt(f Fact) {
 	m := &d.Memory
 	m.Attempt, m.Cross = keyOf(a.ID), Cross{}
 	m.Verdict, m.Reopened, m.Answered, m.Overruled, m.Revoked = nil, nil, nil, nil, nil
-	m.Doubt, m.End, m.Denials, m.Before, m.Maker = nil, nil, Denials{}, nil, nil
-	m.BegunAt = f.ReceivedAt
+	m.Doubt, m.End, m.Denials, m.Before, m.Maker = nil, nil, m.OfSession, nil, nil
+	m.BegunAt, m.Undecided = f.ReceivedAt, false
 }
 
 // holdsOlderAttempt reports whether the state holds the facts of an older attempt than f's. Earlier facts
@@ -180,13 +181,13 @@ func (f Fact) withEarlier(earlier []Observation) Fact {
 	return f
 }
 
-// wasSeenBefore reports whether f, an approval of another attempt than current, was received before current was seen,
-// and is processed after a rejection, a review or a doubt about it. No times of creation order the two attempts.
+// wasSeenBefore reports whether f, a fact of another attempt than current, was received before current was seen, and is
+// processed after a rejection, a review or a doubt about it. No times of creation order the two attempts.
 func (d *Revision) wasSeenBefore(f Fact, of, current SeenAttempt) bool {
 	isOrdered := !of.CreatedAt.IsZero() && !current.CreatedAt.IsZero()
 	isRefused := d.Decision.Outcome == event.OutcomeRejected || d.Decision.Outcome == event.OutcomeReview ||
 		d.Memory.Doubt != nil
-	return f.approves() && !isOrdered && isRefused && f.ReceivedAt.Before(current.SeenAt)
+	return !isOrdered && isRefused && f.ReceivedAt.Before(current.SeenAt)
 }
 
 // redate sets the time of creation of the attempt at an index, and returns its new index. The attempt keeps its place

@@ -31,7 +31,9 @@ func (d *Revision) decide(f Fact, stale bool) (noEvent string) {
 		return NoEventOld
 	}
 	if f.Effect == EffectReopen {
+		isUndecided := d.Decision.Outcome == event.OutcomeNone || d.Decision.Outcome == event.OutcomeResubmit
 		d.Memory.Revoked = d.revokedBy(o)
+		d.Memory.Undecided = d.Memory.Revoked == nil && isUndecided
 	}
 	known := d.Reasons
 	confirmed := f.Via.Asked() && o.StatusDetail != event.DetailUnconfirmed || d.Payload.Confirmed && carriesVerdict(d, o)
@@ -157,16 +159,20 @@ func (d *Revision) saysUntimed() bool {
 // outcome than the current approval, or two differing sources of one decision. A note that contradicts an
 // approval is remembered: an older approval may still arrive.
 func (d *Revision) checkContradiction(f Fact) Observation {
-	o, m, at := f.Observation, &d.Memory, f.moment()
+	o, m, at, contradicts := f.Observation, &d.Memory, f.moment(), d.contradicts(f)
 	m.Cross, _ = m.Cross.merge(f.cross())
 	switch {
 	case o.Effect == EffectVerdict && o.Cross != (Cross{}) && m.Cross.disagrees():
 		return asDoubt(o)
 	case f.denies():
 		m.recordDenial(at, m.Verdict)
-		// Requested a moment after the approval, the answer may be outdated: it is of an open check.
+		if f.Attempt.ID == "" && m.Attempt != "" {
+			m.OfSession.recordDenial(at, nil)
+		}
+		// Requested a moment after the approval, the answer may be outdated: it is of an open check. What another source
+		// says of the same decision is not, whichever was received first.
 		isOld := f.Known.Outranked || f.Via.Asked() && !at.At.IsZero() && m.Verdict != nil && m.Verdict.after(at)
-		if d.Decision.Outcome == event.OutcomeApproved && !isOld {
+		if d.Decision.Outcome == event.OutcomeApproved && (!isOld || contradicts) {
 			return asDoubt(o)
 		}
 	}

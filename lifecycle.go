@@ -27,6 +27,7 @@ type Fact struct {
 	Payload        event.PayloadRef
 	Via            event.Via
 	Notice         bool // from kycbridge, not from the provider
+	Anew           bool // judged again though it has made an event
 	OurClock       bool // OccurredAt is of kycbridge's clock: the time of the callback that triggered the fetch
 	Known          Known
 	ReceivedAt     time.Time
@@ -54,6 +55,7 @@ type Known struct {
 	Denials                  // the notes with another outcome than an approval
 	Cross     Cross          // the last outcome of each source, since the last reopening
 	Doubt     *Doubt         // a doubt that the fact does not settle; nil: none
+	Revoked   *Revoked       // the approval that the newest reopening has revoked, if it had no event then
 	Answered  *Moment        // when the applicant last submitted a step
 	Maker     *MakersVerdict // the maker's newest verdict
 }
@@ -72,7 +74,7 @@ func Next(last *Revision, f Fact) (next Revision, kind event.Kind, noEvent strin
 	case last == nil:
 		next = newRevision(f)
 		return next, kindOf(nil, &next), ""
-	case last.Memory.applied(f, last.Payload.Mapping):
+	case !f.Anew && last.Memory.applied(f, last.Payload.Mapping):
 		noEvent = NoEventUnchanged
 	case f.Notice:
 		next, noEvent = applyNotice(last, f)

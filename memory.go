@@ -49,6 +49,8 @@ type Memory struct {
 	Answered *Moment `json:"answered,omitempty"`
 	// Revoked is the approval that the newest reopening has revoked; nil: none is known.
 	Revoked *Revoked `json:"revoked,omitempty"`
+	// Undecided: the newest reopening found no decision. An approval that it revoked may be processed after it.
+	Undecided bool `json:"undecided,omitempty"`
 	// Overruled is the newest verdict of a machine or maker that is not current, because a person or
 	// checker has decided. A verdict that is older than it, and of no higher stage, is old.
 	Overruled *Moment `json:"overruled,omitempty"`
@@ -56,7 +58,9 @@ type Memory struct {
 	End *Moment `json:"end,omitempty"`
 	// Denials are the notes with another outcome than an approval.
 	Denials
-	Cross Cross `json:"cross,omitzero"`
+	// OfSession are those that name no attempt: they apply to a newer attempt too.
+	OfSession Denials `json:"of_session,omitzero"`
+	Cross     Cross   `json:"cross,omitzero"`
 	// Maker is when the maker's verdict in the chain of decisions was given.
 	Maker *Moment `json:"maker,omitempty"`
 	// Attempts are the digests of the attempts in their order, oldest first; Attempt is the one whose

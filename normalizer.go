@@ -71,7 +71,8 @@ type Normalizer struct {
 	RevisionOf func(ctx context.Context, k Key, payloadID string) (int, error)
 	Now        func() time.Time
 
-	inMemory bool // events go to an inMemoryHistory, which needs no encoded body
+	inMemory bool  // events go to an inMemoryHistory, which needs no encoded body
+	before   *Fact // an approval whose event was published late: what may revoke it is judged anew; nil: none
 }
 
 // Processed is the result of processing a payload: an event, or the reason for no event.
@@ -82,6 +83,11 @@ type Processed struct {
 	// Before is the revision that an earlier attempt published, whose worker was stopped before it recorded that.
 	Before int
 	New    []NewValue // unknown to the provider's schema; only for a processed payload
+}
+
+// approves reports whether p is an event of an approval.
+func (p Processed) approves() bool {
+	return p.Event != nil && p.Event.Data.Decision.Outcome == event.OutcomeApproved
 }
 
 // Disposition is the record of a processed payload.
@@ -173,6 +179,7 @@ func (n *Normalizer) process(ctx context.Context, p Payload, doc document.Object
 	if err != nil {
 		return Processed{}, err
 	}
+	fact.Anew = n.before != nil && (Outranks(fact, *n.before) || fact.contests(*n.before))
 	if fact.Effect == EffectFetch && n.Triggers != nil && account.API.Fetch != nil {
 		if erased, err := n.Log.WasErased(ctx, p); err != nil || erased {
 			return Processed{NoEvent: NoEventErased}, err
@@ -183,7 +190,7 @@ func (n *Normalizer) process(ctx context.Context, p Payload, doc document.Object
 	}
 	k := Key{p.Provider, p.Account, p.VerificationID}
 	for tries := 0; ; tries++ {
-		done, late, err := n.try(ctx, k, p, fact, tries > 0)
+		done, by, late, err := n.try(ctx, k, p, fact, tries > 0)
 		if errors.Is(err, ErrConflict) && tries < maxConflicts && ctx.Err() == nil {
 			again = again || errors.Is(err, errRefused) // the event may be stored, and only its answer lost
 			time.Sleep(conflictPause(tries))
@@ -191,7 +198,13 @@ func (n *Normalizer) process(ctx context.Context, p Payload, doc document.Object
 		}
 		mayFollow := late && done.Event != nil || again && done.NoEvent == NoEventUnchanged
 		if err == nil && mayFollow && !n.inMemory { // an inMemoryHistory has no other worker
-			err = n.processFollowing(ctx, k, p, fact)
+			approved := done.approves()
+			if done.NoEvent == NoEventUnchanged {
+				by, approved, err = n.currentApproval(ctx, k, by)
+			}
+			if err == nil {
+				err = n.processFollowing(ctx, k, p, by, approved)
+			}
 		}
 		if err == nil && again {
 			done.Before, err = n.publishedBefore(ctx, k, p, done)
@@ -289,37 +302,42 @@ func withoutValue(err error) string {
 	return "the mapping cannot read it"
 }
 
-// try computes the next revision once. late reports that the stored history was needed.
+// try computes the next revision once. by is f, or the stored approval that was applied together with f. late reports
+// that the stored history was needed.
 func (n *Normalizer) try(
 	ctx context.Context, k Key, p Payload, f Fact, fresh bool,
-) (done Processed, late bool, err error) {
+) (done Processed, by Fact, late bool, err error) {
+	by = f
 	last, err := n.Events.Last(ctx, k, fresh)
 	if err != nil {
-		return Processed{}, false, fmt.Errorf("read last event: %w", err)
+		return Processed{}, by, false, fmt.Errorf("read last event: %w", err)
 	}
 	next, kind, noEvent := Next(last.Data, f)
 	if mayCount(last.Data, f, noEvent) && Late(last.Data, f) {
 		late = true
 		stored, err := n.readStored(ctx, k, p, f, last.Data)
 		if err != nil {
-			return Processed{}, false, fmt.Errorf("read stored payloads: %w", err)
+			return Processed{}, by, false, fmt.Errorf("read stored payloads: %w", err)
 		}
 		next, kind, noEvent = stored.next(last.Data, f)
+		if stored.newer != nil && stored.newer.approves() && next.Decision.Outcome == event.OutcomeApproved {
+			by = *stored.newer
+		}
 	}
 	switch {
 	case noEvent == NoEventOld || noEvent == NoEventUnchanged:
 		if !last.Read {
-			return Processed{}, false, ErrConflict // a cached state may be outdated: judge by the log
+			return Processed{}, by, false, ErrConflict // a cached state may be outdated: judge by the log
 		}
 		fallthrough
 	case noEvent != "":
-		return Processed{NoEvent: noEvent}, late, nil
+		return Processed{NoEvent: noEvent}, by, late, nil
 	}
 	done, err = n.publish(ctx, k, p, n.seal(next, kind, f), last.Seq)
 	if errors.Is(err, ErrUnmappable) && !last.Read {
 		err = ErrConflict // the reason may be an outdated or assumed state: judge by the log
 	}
-	return done, late, err
+	return done, by, late, err
 }
 
 // mayCount reports whether f leads to an event, or may do so because of the stored payloads: an older verdict, if
@@ -391,20 +409,49 @@ func checked(e *event.Event) *event.Event {
 // processFollowing processes the payloads stored after p, if one of them has a verdict that outranks that
 // of p. Another process may have judged that verdict before p had its event, and found no change. The
 // payloads are processed in the order of the log, so that the events are the same as with a single
-// process.
-func (n *Normalizer) processFollowing(ctx context.Context, k Key, p Payload, f Fact) error {
+// process. approved: p made an event just now, an approval. Then a payload that may revoke it is judged anew even if it
+// has made an event: a newer attempt may have removed what that event has left.
+func (n *Normalizer) processFollowing(ctx context.Context, k Key, p Payload, f Fact, approved bool) error {
 	behind, err := n.storedAfter(ctx, k, p, f)
 	if err != nil {
 		return fmt.Errorf("read stored payloads: %w", err)
 	}
 	ahead := *n
-	ahead.Triggers = nil // each one triggers when it is processed itself
+	ahead.Triggers, ahead.before = nil, nil // each one triggers when it is processed itself
+	if approved {
+		ahead.before = &f
+	}
 	for _, other := range behind {
 		if _, err := ahead.Process(ctx, other); err != nil && !errors.Is(err, ErrUnmappable) {
 			return err
 		}
 	}
 	return nil
+}
+
+// currentApproval is the current approval, if there is one and its payload is stored; otherwise f. The worker that
+// published it may have been stopped before it processed the following payloads.
+func (n *Normalizer) currentApproval(ctx context.Context, k Key, f Fact) (by Fact, approved bool, err error) {
+	last, err := n.Events.Last(ctx, k, true)
+	if err != nil {
+		return f, false, fmt.Errorf("read last event: %w", err)
+	}
+	if last.Data == nil || last.Data.Decision.Outcome != event.OutcomeApproved {
+		return f, false, nil
+	}
+	err = n.Log.History(ctx, k, func(p Payload) error {
+		if p.ID != last.Data.VerdictPayload() {
+			return nil
+		}
+		if g, err := n.fact(f.Account, p, n.document(p)); err == nil {
+			f, approved = g, true
+		}
+		return nil
+	})
+	if err != nil {
+		return f, false, fmt.Errorf("read stored payloads: %w", err)
+	}
+	return f, approved, nil
 }
 
 // seal adds the envelope to a revision.

@@ -226,7 +226,8 @@ func Late(last *Revision, f Fact) bool {
 }
 
 // contests reports whether f may revoke an approval without outranking it: a doubt, a note, another verdict without a
-// time, or one about another attempt. It may have changed nothing before the approval was published.
+// time, of another source or of the maker beside a checker's, or one about another attempt. It may have changed nothing
+// before the approval was published.
 func (f Fact) contests(approval Fact) bool {
 	isVerdict := f.Effect.Decisive() && !f.approves()
 	switch {
@@ -235,7 +236,8 @@ func (f Fact) contests(approval Fact) bool {
 	case f.otherAttempt(approval):
 		return isVerdict
 	}
-	return f.Effect == EffectDoubt || f.denies() || f.untimed() && isVerdict
+	isMakers := approvesAsChecker(approval.Decision) && makersOutcome(f.Decisions) == event.OutcomeRejected
+	return f.Effect == EffectDoubt || f.denies() || isVerdict && (f.untimed() || f.Cross != (Cross{})) || isMakers
 }
 
 // Outranks reports whether a is a verdict, resubmission or renewal that b must yield to: newer, and not a

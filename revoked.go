@@ -31,14 +31,18 @@ func (d *Revision) revokedBy(o Observation) *Revoked {
 // given again: it is not of a higher stage, the session has not ended since, and the applicant has submitted nothing.
 func (d *Revision) repeatsRevoked(f Fact) bool {
 	m, at := &d.Memory, f.moment()
+	revoked := m.Revoked
+	if revoked == nil {
+		revoked = f.Known.Revoked
+	}
 	switch {
 	case !f.Repeats || f.Effect != EffectVerdict || f.Decision.Outcome != event.OutcomeApproved:
 		return false
-	case m.Revoked == nil || m.Reopened == nil || !at.after(*m.Reopened):
+	case revoked == nil || m.Reopened == nil || !at.after(*m.Reopened):
 		return false
-	case Moment{Stage: m.Revoked.Stage, Actor: m.Revoked.Actor}.below(at):
+	case Moment{Stage: revoked.Stage, Actor: revoked.Actor}.below(at):
 		return false
-	case m.Revoked.Again != nil && !m.Revoked.Again.after(at):
+	case revoked.Again != nil && !revoked.Again.after(at):
 		return false
 	}
 	isAnswered := m.Answered != nil || f.Known.Answered != nil && f.Known.Answered.after(*m.Reopened)
@@ -56,4 +60,26 @@ func (d *Revision) endedSince(f Fact) bool {
 		return end.After(event.ParseInstant(d.Session.EndedAt))
 	}
 	return end.After(d.Memory.Reopened.At)
+}
+
+// revokedUnseen is the approval among stored verdicts that the newest reopening of d has revoked, though it was
+// processed after it and d does not know it: the newest verdict of before it, if that approves.
+func (d *Revision) revokedUnseen(words []Fact) *Revoked {
+	if d == nil || !d.Memory.Undecided || d.Memory.Reopened == nil {
+		return nil
+	}
+	var newest *Fact
+	for _, g := range words {
+		counts := g.Effect == EffectVerdict || g.Effect == EffectReopen && g.Status.Closed() // an overdue renewal
+		if counts && d.Memory.Reopened.after(g.moment()) && (newest == nil || !newest.moment().after(g.moment())) {
+			newest = &g
+		}
+	}
+	switch {
+	case newest == nil || newest.Effect == EffectVerdict && !newest.approves():
+		return nil
+	case newest.Effect == EffectReopen:
+		return &Revoked{Stage: event.StageManualReview, Actor: event.ActorHuman}
+	}
+	return &Revoked{Stage: newest.Decision.Stage, Actor: newest.Decision.ActorType}
 }

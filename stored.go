@@ -32,7 +32,8 @@ func (n *Normalizer) readStored(
 		if g.Submission && !g.Via.Asked() && (t.Answered == nil || at.after(*t.Answered)) {
 			t.Answered = &at // a fetched body states that the steps are complete, not since when
 		}
-		if g.Known.Answered = t.Answered; last.repeatsRevoked(g) {
+		g.Known.Answered, g.Known.Revoked = t.Answered, last.revokedUnseen(words)
+		if last.repeatsRevoked(g) {
 			return nil
 		}
 		if g.denies() {
@@ -56,7 +57,7 @@ func (n *Normalizer) readStored(
 		}
 		return nil
 	})
-	t.Doubt = unsettledDoubt(f, words)
+	t.Doubt, t.Revoked = unsettledDoubt(f, words), last.revokedUnseen(words)
 	if t.newer == nil {
 		t.newer = higherVerdict(f, words)
 	}
@@ -126,6 +127,10 @@ func (t storedFacts) next(last *Revision, f Fact) (next Revision, kind event.Kin
 	}
 	if t.newer != nil && !Outranks(*t.newer, f) && !last.Memory.outranksByStage(f, t.newer.moment()) {
 		t.newer = nil
+	}
+	if t.newer != nil && t.newer.Effect == EffectVerdict && !t.newer.approves() && !f.approves() &&
+		last.Decision.Outcome == event.OutcomeApproved {
+		t.newer = nil // it has been replaced by the approval, which f is compared with
 	}
 	// A verdict that the current one overrules outranks nothing. It counts once f has replaced that one.
 	standing, overruled := last.Memory.Verdict, last.Memory.Overruled

@@ -138,6 +138,7 @@ type memory struct {
 	cross    Cross  // the last verdict of each source
 	maker    Fact   // the maker's verdict in the chain of decisions
 	revoked  *approval
+	unseen   bool      // the newest request or reopening found no decision: it may have revoked one that came later
 	current  int       // the attempt that facts belong to
 	attempts []attempt // in their order, as far as it is known
 	began    int       // minute of receipt of the first fact of a newer attempt
@@ -873,18 +874,42 @@ func (f Fact) decides() bool {
 // repeatsRevoked reports whether f is an approval that a request or a reopening has revoked and that the provider
 // states again. It counts if it is of a higher stage, or if the applicant has submitted something since.
 func (m *Machine) repeatsRevoked(f Fact) bool {
-	if !f.Repeats || f.Word != Verdict || f.Outcome != "approved" || m.revoked == nil || f.At <= m.reopened {
+	revoked := m.revoked
+	if revoked == nil {
+		revoked = m.revokedUnseen()
+	}
+	if !f.Repeats || f.Word != Verdict || f.Outcome != "approved" || revoked == nil || f.At <= m.reopened {
 		return false
 	}
 	isAnswered := m.answered > 0 || slices.ContainsFunc(m.answers, func(s Fact) bool { return s.At > m.reopened })
-	isAgain := m.revoked.again > 0 && f.At >= m.revoked.again
-	return !isAnswered && !isAgain && !below(Fact{Rank: m.revoked.rank}, f)
+	isAgain := revoked.again > 0 && f.At >= revoked.again
+	return !isAnswered && !isAgain && !below(Fact{Rank: revoked.rank}, f)
+}
+
+// revokedUnseen is the approval that the newest request or reopening revoked before it was received: the newest stored
+// verdict, or overdue renewal, of before it.
+func (m *Machine) revokedUnseen() *approval {
+	var newest *Fact
+	for _, k := range m.kept {
+		counts := k.Word == Verdict || k.Word == Reopen && over(k.Status)
+		if m.unseen && counts && k.At < m.reopened && (newest == nil || k.At >= newest.At) {
+			newest = &k
+		}
+	}
+	switch {
+	case newest == nil || newest.Word == Verdict && newest.Outcome != "approved":
+		return nil
+	case newest.Word == Reopen:
+		return &approval{rank: 2}
+	}
+	return &approval{rank: newest.Rank}
 }
 
 // revoke records the approval that f revokes, before it is applied.
 //
 // Reading: a renewal that is overdue revokes an approval, received or not.
 func (m *Machine) revoke(f Fact) {
+	defer func() { m.unseen = m.revoked == nil && m.Outcome != "rejected" && m.Outcome != "review" }()
 	switch {
 	case m.Outcome == "approved" || m.inDoubt() && m.verdict != nil:
 		m.revoked = &approval{rank: m.verdict.Rank}

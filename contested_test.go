@@ -1,0 +1,156 @@
+package kycbridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"kycbridge/event"
+)
+
+// TestStoredContradictionsAreNotLost: a stored payload that revokes an approval in the order of the log does so if the
+// payloads are processed in another order, if a worker is stopped before it has processed the following ones, and if
+// the payload has been removed meanwhile. order: 1 processes the second fact, -1 the same by a worker that is stopped
+// after it has published, 101 delivers it again, 201 removes it. 1004: only the first four are stored yet.
+func TestStoredContradictionsAreNotLost(t *testing.T) {
+	created := func(n int, f Fact) Fact {
+		f.Attempt.CreatedAt = noon.Add(time.Duration(n) * time.Second)
+		return f
+	}
+	said := func(minute int, o Observation) Fact { return heardAt(minute, minute, o) }
+	makers := crossed(event.OutcomeReview, "", event.OutcomeApproved)
+	makers.Decisions = append([]event.DecisionStep{{Stage: event.StageMaker, Outcome: event.OutcomeRejected,
+		ActorType: event.ActorHuman}},
+		makers.Decisions...)
+	repeated := byHuman(event.OutcomeApproved)
+	repeated.Repeats = true
+	again := repeated
+	again.ProviderStatus = map[string]any{"final_decision": "again"}
+	refused := mentions(event.OutcomeRejected)
+	refused.ProviderStatus = map[string]any{"idv_status": "Rejected"}
+	session := progress(event.StatusInProgress) // fetched because of a checker's rejection by callback
+	session.Cross, session.Mentions = Cross{Callback: event.OutcomeRejected}, event.OutcomeRejected
+	cases := map[string]struct {
+		facts []Fact
+		order []int
+	}{
+		"the API's rejection, asked for before the callback's approval was received, and processed before it": {
+			[]Fact{looked(60, progress(event.StatusInProgress)),
+				callbackAt(70, crossed(event.OutcomeApproved, event.OutcomeApproved, "")),
+				looked(65, crossed(event.OutcomeRejected, "", event.OutcomeRejected))},
+			[]int{0, 2, 1},
+		},
+		"the maker's rejection in a session that was asked for before the checker's approval": {
+			[]Fact{looked(60, progress(event.StatusInProgress)),
+				callbackAt(70, crossed(event.OutcomeApproved, event.OutcomeApproved, "")), looked(65, makers)},
+			[]int{0, 2, 1},
+		},
+		"a checker's rejection by callback, in a session that goes on, and the API's later approval that is processed first": {
+			[]Fact{looked(60, session), looked(65, crossed(event.OutcomeApproved, "", event.OutcomeApproved))},
+			[]int{1, 0},
+		},
+		"a maker's newest rejection, beside a checker's old one whose replacement is removed": {
+			[]Fact{looked(60, crossed(event.OutcomeRejected, "", event.OutcomeRejected)),
+				looked(61, crossed(event.OutcomeApproved, "", event.OutcomeApproved)),
+				callbackAt(62, maker(event.OutcomeRejected)), callbackAt(63, maker(event.OutcomeApproved)),
+				callbackAt(64, maker(event.OutcomeRejected))},
+			[]int{1004, 0, 1, 2, 3, 1005, 201, 4},
+		},
+		"a denial of the session, which made an event while an older attempt was known": {
+			[]Fact{created(2, said(60, of("2", approved()))), created(1, said(70, of("1", approved()))),
+				said(80, refused)},
+			[]int{1, 2, 0},
+		},
+		"the same, and the worker is stopped": {
+			[]Fact{created(2, said(60, of("2", approved()))), created(1, said(70, of("1", rejected()))),
+				said(80, refused)},
+			[]int{1, 2, -9, 100},
+		},
+		"the same denial, removed": {
+			[]Fact{created(1, said(60, of("1", rejected()))), said(80, refused),
+				created(2, heardAt(70, 90, of("2", approved())))},
+			[]int{0, 1, 201, 2},
+		},
+		"a newer rejection of the attempt, which had no time of creation": {
+			[]Fact{created(1, said(60, of("1", contradiction()))), created(2, said(70, of("2", approved()))),
+				said(80, of("2", rejected()))},
+			[]int{2, 0, 1},
+		},
+		"a note about a newer attempt, of which an older rejection brings the approval": {
+			[]Fact{created(1, said(50, of("1", approved()))), created(2, said(70, of("2", approved()))),
+				created(2, heardAt(60, 75, of("2", rejected()))), created(2, said(80, of("2", mentions(event.OutcomeRejected))))},
+			[]int{0, 3, 2, 1},
+		},
+		"a doubt about an attempt that was seen last, before progress of the one that was approved": {
+			[]Fact{created(1, said(60, of("1", approved()))), created(1, said(70, of("1", progress(event.StatusInProgress)))),
+				said(80, of("2", contradiction()))},
+			[]int{2, 1, 0},
+		},
+		"a request for resubmission, processed before the approval that it revokes": {
+			[]Fact{looked(60, byHuman(event.OutcomeApproved)), callbackAt(70, resubmit()), looked(80, repeated)},
+			[]int{1, 0, 2},
+		},
+		"the same in the order of the log: the answer was asked for before the request was received": {
+			[]Fact{callbackAt(70, resubmit()), looked(69, repeated), looked(80, again)},
+			[]int{0, 1, 2},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s, n := newStored(withLooks())
+			for i, f := range tc.facts {
+				o := f.Observation
+				o.EventName, o.OccurredAt = "test", f.OccurredAt
+				if o.References == nil {
+					o.References = map[string]string{"idv_id": "i"}
+				}
+				s.payload(fmt.Sprint("p", i), o)
+				s.payloads[i].Via, s.payloads[i].ReceivedAt = f.Via, f.ReceivedAt
+			}
+			all := slices.Clone(s.payloads)
+			for _, i := range tc.order {
+				p := all[max(i, 0)%100%len(all)]
+				log := &stoppedAfter{stored: s}
+				n.Events, n.Log = s, s
+				switch {
+				case i >= 1000:
+					s.payloads = slices.Clone(all[:i-1000])
+					continue
+				case i >= 200:
+					s.payloads = slices.DeleteFunc(s.payloads, func(q Payload) bool { return q.ID == p.ID })
+					continue
+				case i < 0: // the first one
+					n.Events, n.Log = log, log
+				}
+				if _, _, err := n.Work(t.Context(), p, 1+i/100); err != nil && i >= 0 {
+					t.Fatal(err)
+				}
+			}
+			if got := ends(s.state.Data); strings.Contains(got, "approved") {
+				t.Errorf("ended as %s", got)
+			}
+		})
+	}
+}
+
+// stoppedAfter is the store of a worker that is stopped after it has published.
+type stoppedAfter struct {
+	*stored
+	published bool
+}
+
+func (s *stoppedAfter) Publish(ctx context.Context, k Key, e Sealed, after uint64) error {
+	s.published = true
+	return s.stored.Publish(ctx, k, e, after)
+}
+
+func (s *stoppedAfter) History(ctx context.Context, k Key, each func(Payload) error) error {
+	if s.published {
+		return errors.New("stopped")
+	}
+	return s.stored.History(ctx, k, each)
+}
