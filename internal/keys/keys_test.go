@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -223,6 +225,61 @@ func TestVaultOptions(t *testing.T) {
 	} {
 		if _, err := NewVault(o); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
+// TestVaultSecretsStay: neither the token nor a key goes to the host of a redirect, or into an error.
+func TestVaultSecretsStay(t *testing.T) {
+	elsewhere := 0
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere++ }))
+	defer other.Close()
+	for name, service := range map[string]http.HandlerFunc{
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, other.URL+r.URL.Path, http.StatusTemporaryRedirect)
+		},
+		"echo": func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			w.WriteHeader(http.StatusForbidden)
+			_ = json.NewEncoder(w).Encode(map[string][]string{
+				"errors": {"no " + r.Header.Get("X-Vault-Token") + "\x1b[31m\u009b for " + string(body)}})
+		},
+		"malformed": func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\n%s %s\r\n\r\n", body, r.Header.Get("X-Vault-Token"))
+			conn.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(service)
+			defer server.Close()
+			v, err := NewVault(VaultOptions{Address: server.URL, Key: "kyc", Token: "s.token"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			key := New()
+			_, _, err = v.Wrap(t.Context(), key)
+			if err == nil {
+				t.Fatal("wrapped")
+			}
+			t.Log(err)
+			for _, secret := range []string{"s.token", base64.StdEncoding.EncodeToString(key), "\x1b", "\u009b"} {
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("%q is in %q", secret, err)
+				}
+			}
+		})
+	}
+	if elsewhere != 0 {
+		t.Errorf("%d requests to the host of the redirect", elsewhere)
+	}
+	for _, address := range []string{"https://u:p@vault:8200", "https://vault:8200/?token=p", "https://vault:8200/#p"} {
+		if _, err := NewVault(VaultOptions{Address: address, Key: "k", Token: "t"}); err == nil {
+			t.Errorf("%s is accepted", address)
 		}
 	}
 }

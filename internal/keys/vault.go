@@ -3,15 +3,20 @@ package keys
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // VaultOptions name a key of the transit engine of HashiCorp Vault or OpenBao.
@@ -42,8 +47,9 @@ const vaultAnswer = 1 << 20
 func NewVault(o VaultOptions) (*Vault, error) {
 	base, err := url.Parse(o.Address)
 	switch {
-	case err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https":
-		return nil, errors.New("address: write https://host:port")
+	case err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" ||
+		base.User != nil || base.RawQuery != "" || base.Fragment != "":
+		return nil, errors.New("address: write https://host:port, without user and query")
 	case o.Key == "" || strings.Contains(o.Key, "/"):
 		return nil, errors.New("key: write the name of a key of the transit engine")
 	case o.Token == "":
@@ -55,6 +61,10 @@ func NewVault(o VaultOptions) (*Vault, error) {
 	if o.Client == nil {
 		o.Client = &http.Client{Timeout: 10 * time.Second}
 	}
+	client := *o.Client
+	// net/http would send the token, and with 307 and 308 the key itself, to any other host.
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	o.Client = &client
 	return &Vault{o: o, base: base}, nil
 }
 
@@ -93,7 +103,7 @@ func (v *Vault) name() string { return vaultPrefix + v.o.Mount + "/" + v.o.Key }
 func (v *Vault) owns(id string) bool { return strings.HasPrefix(id, v.name()+":") }
 
 // call sends one request. Errors contain the error texts of the service, but neither token nor key.
-func (v *Vault) call(ctx context.Context, operation string, request, data any) error {
+func (v *Vault) call(ctx context.Context, operation string, request map[string]string, data any) error {
 	body, err := json.Marshal(request)
 	if err != nil {
 		return err
@@ -111,12 +121,12 @@ func (v *Vault) call(ctx context.Context, operation string, request, data any) e
 	}
 	answer, err := v.o.Client.Do(r)
 	if err != nil {
-		return fmt.Errorf("key service: %w", err)
+		return fmt.Errorf("key service: %s: %w", operation, unanswered(err))
 	}
 	defer answer.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(answer.Body, vaultAnswer))
 	if err != nil {
-		return fmt.Errorf("key service: read the answer to %s: %w", operation, err)
+		return fmt.Errorf("key service: read the answer to %s: %w", operation, unanswered(err))
 	}
 	var envelope struct {
 		Data   json.RawMessage `json:"data"`
@@ -124,7 +134,8 @@ func (v *Vault) call(ctx context.Context, operation string, request, data any) e
 	}
 	unreadable := json.Unmarshal(raw, &envelope)
 	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("key service: %s with key %s: %s", operation, v.o.Key, refusal(answer.StatusCode, envelope.Errors))
+		return fmt.Errorf("key service: %s with key %s: %s", operation, v.o.Key,
+			refusal(answer.StatusCode, v.without(request, strings.Join(envelope.Errors, "; "))))
 	}
 	if unreadable != nil || json.Unmarshal(envelope.Data, data) != nil {
 		return fmt.Errorf("key service: the answer to %s is not that of a transit engine: is the address right?", operation)
@@ -132,13 +143,49 @@ func (v *Vault) call(ctx context.Context, operation string, request, data any) e
 	return nil
 }
 
+// unanswered describes a request without an answer. The texts of net/http for answers that it cannot read quote them,
+// and the answer to decrypt contains a key.
+func unanswered(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	var network *net.OpError
+	var untrusted *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &network), errors.As(err, &untrusted), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, http.ErrSchemeMismatch):
+		return err
+	}
+	return errors.New("its answer cannot be read as HTTP")
+}
+
+// longestWords limits the words of the service in an error, in bytes.
+const longestWords = 300
+
+// without is what the service said, without the token, the values of the request and control characters.
+func (v *Vault) without(request map[string]string, words string) string {
+	for _, secret := range append(slices.Collect(maps.Values(request)), v.o.Token) {
+		words = strings.ReplaceAll(words, secret, "[secret]")
+	}
+	words = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, words)
+	return strings.ToValidUTF8(words[:min(len(words), longestWords)], "")
+}
+
 // refusal explains an error of the service.
-func refusal(status int, words []string) string {
+func refusal(status int, words string) string {
 	text := fmt.Sprintf("status %d", status)
-	if len(words) > 0 {
-		text += ": " + strings.Join(words, "; ")
+	if words != "" {
+		text += ": " + words
 	}
 	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,
+		http.StatusPermanentRedirect:
+		text += " (it redirects, which is not followed: write the address that answers)"
 	case http.StatusForbidden:
 		text += " (is the token valid, and does its policy permit this key?)"
 	case http.StatusServiceUnavailable:
