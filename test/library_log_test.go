@@ -55,12 +55,14 @@ func talkative(t *testing.T) (address string, unasked *atomic.Int32) {
 func TestLibrariesLogNothing(t *testing.T) {
 	provider, unasked := talkative(t)
 	var refused atomic.Int32
-	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		refused.Add(1)
-		http.Error(w, "unknown tenant\nask your administrator", http.StatusForbidden)
+		http.Error(w, "unknown tenant "+r.Header.Get("X-Tenant")+"\nask your administrator", http.StatusForbidden)
 	}))
 	defer collector.Close()
-	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization zqxv-credential")
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization zqxv-credential,x-tenant=zqxv-tenant")
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "zqxv-attribute")
+	t.Setenv("OTEL_TRACES_SAMPLER", "zqxv-sampler")
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
 	b := newBridge(t, `tracing: {endpoint: "`+collector.URL+`/v1/traces"}
 accounts:

@@ -68,6 +68,7 @@ func TestTrace(t *testing.T) {
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer token-long-enough")
 	req.Header.Set("Traceparent", "00-"+caller+"-b7ad6b7169203331-01")
+	req.Header.Set("Tracestate", "name=Test-Person")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +84,9 @@ func TestTrace(t *testing.T) {
 	for name, span := range map[string]tracetest.SpanStub{"receive": receive, "process": process} {
 		if span.SpanContext.TraceID().String() != caller {
 			t.Errorf("%s is in trace %s", name, span.SpanContext.TraceID())
+		}
+		if state := span.SpanContext.TraceState().String() + span.Parent.TraceState().String(); state != "" {
+			t.Errorf("%s contains the caller's state %s", name, state)
 		}
 		for _, a := range span.Attributes {
 			if strings.Contains(a.Value.String(), "Person") || strings.Contains(a.Value.String(), "token-long-enough") {

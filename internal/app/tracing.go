@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
-	"net/url"
-	"strings"
+	"regexp"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -58,7 +59,7 @@ func (a *App) startTracing(ctx context.Context) (*tracing, error) {
 		if c.Endpoint == "" {
 			return nil, nil
 		}
-		a.logTracing()
+		defer a.logTracing()()
 		var err error
 		if exporter, err = otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(c.Endpoint)); err != nil {
 			return nil, fmt.Errorf("send traces: %w", err)
@@ -78,28 +79,45 @@ func (a *App) startTracing(ctx context.Context) (*tracing, error) {
 }
 
 // logTracing writes the library's own messages into the log. By default it writes them to standard error, as text
-// over several lines, and they can contain what a variable of the environment contains: a credential.
-func (a *App) logTracing() {
+// over several lines, and they can contain what a variable of the environment contains: a credential. Before the call
+// of started, errors are about the environment.
+func (a *App) logTracing() (started func()) {
 	log := rate.Sometimes{First: 1, Interval: time.Minute}
+	var running atomic.Bool
+	setting := traceLog{a.log}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		if !running.Load() {
+			setting.Error(nil, "an attribute or a sampler")
+			return
+		}
 		log.Do(func() {
 			a.log.Warn("the collector has not taken traces, which are lost", zap.String("cause", tracingCause(err)))
 		})
 	}))
-	otel.SetLogger(logr.New(traceLog{a.log}))
+	otel.SetLogger(logr.New(setting))
 	a.onStop(func() {
 		otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {}))
 		otel.SetLogger(logr.Discard())
 	})
+	return func() { running.Store(true) }
 }
 
-// tracingCause describes why traces were not sent: the failed connection, or the first part of the collector's answer.
+// collectorStatus matches the status in an error about the collector's answer. What follows is text of the collector,
+// which may repeat the credential that it refuses.
+var collectorStatus = regexp.MustCompile(`^traces export: failed to send to \S+: ([0-9]{3}\b)`)
+
+// tracingCause describes why traces were not sent: the failed connection, or the status of the collector's answer.
 func tracingCause(err error) string {
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		return u.Err.Error()
+	if found := collectorStatus.FindStringSubmatch(err.Error()); found != nil {
+		return "it answered " + found[1]
 	}
-	text := err.Error()
-	return strings.ToValidUTF8(text[:min(len(text), 200)], "")
+	if network, ok := errors.AsType[*net.OpError](err); ok {
+		return network.Error()
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+		return "it took too long"
+	}
+	return "its answer cannot be read, or the connection ended"
 }
 
 // traceLog logs the faults that the tracing library reports: a variable of the environment that cannot be read. The
@@ -125,7 +143,8 @@ type receiver struct {
 func (r receiver) Receive(
 	ctx context.Context, a *kycbridge.Account, request kycbridge.Request,
 ) (kycbridge.Receipt, error) {
-	parent := traceContext.Extract(ctx, propagation.HeaderCarrier(request.Header))
+	// Not the tracestate: it is text of the caller, who may not even be authenticated, and spans are sent elsewhere.
+	parent := traceContext.Extract(ctx, propagation.MapCarrier{"traceparent": request.Header.Get(headerTraceparent)})
 	ctx, span := r.tracer.Start(parent, "receive", trace.WithSpanKind(trace.SpanKindServer),
 		about(a.Provider.Name, a.Name))
 	defer span.End()
