@@ -16,8 +16,9 @@ const (
 	serverLine  = 400
 )
 
-// quotedPart matches client-controlled text in a line: the name and the user of the client.
-var quotedPart = regexp.MustCompile(`"[^"]*"`)
+// quotedPart matches client-controlled text in a line: the name and the user of the client, and subjects. Quotes in it
+// are escaped.
+var quotedPart = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
 // serverLog receives the log of an embedded server: warnings and errors go to the log of kycbridge, at a
 // readable rate, without client-controlled text.
