@@ -53,6 +53,8 @@ func FilterWords(filter map[string]any) string {
 	for name, value := range filter {
 		switch {
 		case name == "provider" || name == "account" || name == "verification":
+		case name == "older_than" && !isAgeOrTime(value):
+			words = append(words, name+"=…")
 		case slices.Contains(recordedFilters, name):
 			words = append(words, fmt.Sprintf("%s=%v", name, value))
 		default:
@@ -61,4 +63,14 @@ func FilterWords(filter map[string]any) string {
 	}
 	slices.Sort(words)
 	return strings.Join(words, " ")
+}
+
+// isAgeOrTime reports whether a value that was not checked yet is an age or a time. Other text may be about a person.
+func isAgeOrTime(value any) bool {
+	text, _ := value.(string)
+	if _, err := ParseAge(text); err == nil {
+		return true
+	}
+	_, err := time.Parse(time.RFC3339, text)
+	return err == nil
 }

@@ -271,6 +271,11 @@ func (s *payloads) showID(c echo.Context, t *requestLog, r *PayloadRequest) erro
 	if err != nil {
 		return err
 	}
+	filter := maps.Clone(doc)
+	delete(filter, "reveal")
+	if err := faulty(errInvalidRequest, s.Validate("PayloadFilter", filter)); err != nil {
+		return err
+	}
 	if err := s.weigh(t, r, doc); err != nil {
 		return err
 	}

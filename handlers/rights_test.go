@@ -237,8 +237,9 @@ func TestAccessRecords(t *testing.T) {
 			VerificationID: shownKey.VerificationID, Result: "200"},
 		"/v1/payloads/seed": {Operation: "show_payloads", Provider: "ondato", Account: "acme",
 			VerificationID: shownKey.VerificationID, Result: "200"},
-		"/v1/payloads?other=seed": {Operation: "list_payloads", Result: "422"},
-		"/v1/access?by=alice":     {Operation: "list_access", Filter: "by=alice", Result: "200"},
+		"/v1/payloads?other=seed":       {Operation: "list_payloads", Result: "422"},
+		"/v1/payloads/seed?status=seed": {Operation: "show_payloads", Result: "422"},
+		"/v1/access?by=alice":           {Operation: "list_access", Filter: "by=alice", Result: "200"},
 	} {
 		do(t, "GET", p.url+path, nil, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+apiToken) })
 		all := p.accesses.take()
@@ -252,6 +253,14 @@ func TestAccessRecords(t *testing.T) {
 		got.ID, got.By, got.Remote, got.Time = "", "", "", want.Time
 		if got != want {
 			t.Errorf("%s: %+v", path, got)
+		}
+	}
+	for older, want := range map[string]string{"30d": "older_than=30d", "2026-03-02T09:00:00Z": "older_than=2026-03-02T09:00:00Z",
+		"seed": "older_than=…"} {
+		do(t, "POST", p.url+"/v1/payloads/purge", strings.NewReader(`{"older_than":"`+older+`"}`),
+			func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+apiToken) })
+		if all := p.accesses.take(); len(all) != 1 || all[0].Filter != want {
+			t.Errorf("%s: %+v", older, all)
 		}
 	}
 	do(t, "GET", p.url+"/v1/payloads", nil, func(r *http.Request) { r.Header.Set("Authorization", "Bearer only-purge") })
