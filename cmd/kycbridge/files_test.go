@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"kycbridge/internal/app"
 	"kycbridge/internal/keys"
 )
 
@@ -233,5 +235,29 @@ func TestCause(t *testing.T) {
 	const want = "connect store to NATS at nats://nowhere:4222: no such host; is this "
 	if !strings.HasPrefix(err.Error(), want) {
 		t.Error(err)
+	}
+}
+
+// TestNothingControlsTheTerminal: what servers and providers say reaches a terminal without control characters, in
+// messages and as JSON.
+func TestNothingControlsTheTerminal(t *testing.T) {
+	const hostile = "\x1b[31mA\u009b31m\u202eevil\u2066 \U000e0041\x7f ü"
+	if got := message(errors.New(hostile)); strings.ContainsFunc(got, controls) || !strings.HasSuffix(got, "ü") {
+		t.Errorf("%q", got)
+	}
+	fault := &app.ConfigError{Faults: []app.Fault{{Key: "a", Problem: hostile}, {Key: "b", Problem: "second"}}}
+	if got := message(fault); strings.ContainsFunc(got, controls) || strings.Count(got, "\n") != 2 {
+		t.Errorf("%q", got)
+	}
+	var b strings.Builder
+	if err := line(&b, map[string]string{hostile: hostile}); err != nil {
+		t.Fatal(err)
+	}
+	var back map[string]string
+	if err := json.Unmarshal([]byte(b.String()), &back); err != nil || back[hostile] != hostile {
+		t.Errorf("%v %q", err, back)
+	}
+	if strings.ContainsFunc(b.String(), controls) {
+		t.Errorf("%q", b.String())
 	}
 }

@@ -67,17 +67,19 @@ func errorOutput(err error, args []string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// message is the text of an error: the faults of a configuration, one per line after their number.
+// message is the text of an error: the faults of a configuration, one per line after their number. It may repeat what
+// a server said, so it contains no control characters of terminals.
 func message(err error) string {
 	var config *app.ConfigError
-	switch {
-	case !errors.As(err, &config):
-		return "kycbridge: " + err.Error()
-	case len(config.Faults) == 1:
-		return "1 fault:\n" + config.Error()
-	default:
-		return fmt.Sprintf("%d faults:\n%s", len(config.Faults), config.Error())
+	text := "kycbridge: " + err.Error()
+	if errors.As(err, &config) {
+		text = plural(len(config.Faults), "fault") + ":\n" + config.Error()
 	}
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = printable(strings.ReplaceAll(l, "\t", "  "))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // run is the whole program except signals and the exit code. A closed reader (| head) ends the work

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -11,6 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -255,10 +259,38 @@ func shortPayload(e archive.Entry) string {
 
 // line writes a value as one line of JSON.
 func line(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(printableJSON(b.Bytes()))
+	return err
 }
+
+// printableJSON is the same JSON with escapes for the characters that control a terminal or change the direction of
+// text. JSON itself demands escapes only below U+0020.
+func printableJSON(b []byte) []byte {
+	if !bytes.ContainsFunc(b, controls) {
+		return b
+	}
+	out := make([]byte, 0, len(b)+64)
+	for _, r := range string(b) {
+		switch {
+		case !controls(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
+}
+
+func controls(r rune) bool { return r != '\n' && !unicode.IsPrint(r) && r != utf8.RuneError }
 
 // table prints entries in columns, below a header, as they arrive.
 type table struct {

@@ -25,6 +25,9 @@ type printer struct {
 
 func (p *printer) print(body []byte) error {
 	if p.asJSON {
+		if p.width > 0 { // elsewhere it is written unchanged: its signature is over these bytes
+			body = printableJSON(body)
+		}
 		_, err := fmt.Fprintf(p.w, "%s\n", body)
 		return err
 	}
