@@ -126,7 +126,14 @@ func (r *reader) section(key string, n *yaml.Node, v reflect.Value) bool {
 			r.store(e.path, r.secretFile(join(key, base), e, entries, secretsIn(v, i)), v.Field(i))
 			continue
 		}
-		r.add(e.path, "unknown key", instead(e.key, r.known(names, isAccount)))
+		known := r.known(names, isAccount)
+		if n.Style&yaml.FlowStyle != 0 && e.value.Tag == "!!null" && e.value.Value == "" && nearest(e.key, known) == "" {
+			// { } in place of quotes: what is read as a key without a value may be a secret.
+			hidden := join(key, "…")
+			r.sources[hidden] = r.sources[e.path]
+			e.path = hidden
+		}
+		r.add(e.path, "unknown key", instead(e.key, known))
 	}
 	return ok
 }

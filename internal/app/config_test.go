@@ -142,6 +142,9 @@ func TestFaults(t *testing.T) {
 			"kyc.yaml:6: accounts[0].enviroment: unknown key; did you mean environment?"},
 		{"value read as key", "admin: {listen: ':1', tokens:hunter2-secret}",
 			"kyc.yaml:1: admin.tokens…: unknown key; did you mean tokens?"},
+		{"secret read as key", "admin: {tokens: [{hunter2-secret}]}",
+			"kyc.yaml:1: admin.tokens[0].…: unknown key; write one of name, rights, token, token_sha256"},
+		{"key without a value", "admin: {tokns}", "kyc.yaml:1: admin.tokns: unknown key; did you mean tokens?"},
 		{"duplicate key", "listen: :1\nadmin: {}\nlisten: :2", "kyc.yaml:3: listen: stands on line 1 already; write it once"},
 		{"not YAML", "listen: [", "kyc.yaml:1: is not YAML: did not find expected node content; look there for wrong " +
 			"indentation, a tab, an open quote, or ${NAME} without quotes within [ ] or { }"},
