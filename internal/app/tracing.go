@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"sync/atomic"
 	"time"
@@ -61,7 +62,8 @@ func (a *App) startTracing(ctx context.Context) (*tracing, error) {
 		}
 		defer a.logTracing()()
 		var err error
-		if exporter, err = otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(c.Endpoint)); err != nil {
+		if exporter, err = otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(c.Endpoint),
+			otlptracehttp.WithProxy(notRedirected)); err != nil {
 			return nil, fmt.Errorf("send traces: %w", err)
 		}
 	}
@@ -76,6 +78,18 @@ func (a *App) startTracing(ctx context.Context) (*tracing, error) {
 		_ = provider.Shutdown(ctx) // unsent spans are lost, without further effect
 	})
 	return &tracing{tracer: provider.Tracer("kycbridge"), provider: provider}, nil
+}
+
+var errRedirected = errors.New("it redirects, which is not followed")
+
+// notRedirected is the proxy of requests to the collector, and fails for a redirected one: the library would send the
+// headers of OTEL_EXPORTER_OTLP_HEADERS, which hold credentials, to any other host. It has no option for that, except
+// with a client that ignores the certificates of its other variables.
+func notRedirected(r *http.Request) (*url.URL, error) {
+	if r.Response != nil {
+		return nil, errRedirected
+	}
+	return http.ProxyFromEnvironment(r)
 }
 
 // logTracing writes the library's own messages into the log. By default it writes them to standard error, as text
@@ -110,6 +124,9 @@ var collectorStatus = regexp.MustCompile(`^traces export: failed to send to \S+:
 func tracingCause(err error) string {
 	if found := collectorStatus.FindStringSubmatch(err.Error()); found != nil {
 		return "it answered " + found[1]
+	}
+	if errors.Is(err, errRedirected) {
+		return errRedirected.Error()
 	}
 	if network, ok := errors.AsType[*net.OpError](err); ok {
 		return network.Error()
