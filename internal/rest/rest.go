@@ -194,15 +194,43 @@ func (c *Client) once(ctx context.Context, call Call) (Answer, error) {
 	answer, err := c.attempt(ctx, call)
 	var e *kycbridge.ProviderError
 	if errors.As(err, &e) {
-		e.Message, e.Code = Clean(e.Message), Clean(e.Code)
-		for _, secret := range c.options.Secrets {
-			if secret != "" {
-				e.Message, e.Code = strings.ReplaceAll(e.Message, secret, "[secret]"), strings.ReplaceAll(e.Code, secret,
-					"[secret]")
-			}
+		without := call.hider(c.options.Secrets)
+		e.Message, e.Code = Clean(without.Replace(e.Message)), Clean(without.Replace(e.Code))
+		for i, f := range e.Fields {
+			e.Fields[i] = kycbridge.FieldError{Path: without.Replace(f.Path), Message: without.Replace(f.Message)}
 		}
 	}
 	return answer, err
+}
+
+// shortestHidden is the length of the shortest value of a header that counts as a secret.
+const shortestHidden = 6
+
+// hider replaces secrets: the configured ones, and the headers with the credential of a call, such as a token or the
+// encoded user and password, whole and without the scheme.
+func (call Call) hider(secrets []string) *strings.Replacer {
+	all := slices.Clone(secrets)
+	for name, values := range call.Header {
+		if name == "Accept" || name == "Content-Type" {
+			continue
+		}
+		for _, value := range values {
+			_, credential, _ := strings.Cut(value, " ")
+			for _, text := range []string{value, credential} {
+				if len(text) >= shortestHidden {
+					all = append(all, text)
+				}
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) }) // one may be a part of another
+	var pairs []string
+	for _, secret := range all {
+		if secret != "" {
+			pairs = append(pairs, secret, "[secret]")
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 func (c *Client) attempt(ctx context.Context, call Call) (Answer, error) {
@@ -344,7 +372,8 @@ func (c *Client) refusal(call Call, res *http.Response) error {
 	e := &kycbridge.ProviderError{Kind: kindOf(res.StatusCode), Call: call.Name, Status: res.StatusCode,
 		RetryAfter: retryAfter(res.Header, time.Now()), Sent: true}
 	if call.Explain != nil {
-		call.Explain(e, body)
+		// Before texts are shortened: a part of a secret is one too.
+		call.Explain(e, []byte(call.hider(c.options.Secrets).Replace(string(body))))
 	}
 	switch {
 	case e.Kind == kycbridge.ProviderRateLimited:

@@ -661,3 +661,33 @@ func TestTokenThatIsRefusedTwice(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestEchoedCredentials: a provider that repeats the request in its error does not make a credential known, neither as
+// it was configured nor as a header contained it, and no part of it either.
+func TestEchoedCredentials(t *testing.T) {
+	const key, basic, token = "synthetic-secret-key", "Basic c3ludGhldGljOnNlY3JldA==", "synthetic-access-token"
+	for _, before := range []int{0, maxMessage - 10} {
+		s := serve(t, http.StatusBadRequest)
+		s.body = strings.Repeat("x", before) + key + ", " + basic + ", Bearer " + token + ", application/json"
+		client := New(Options{Secrets: []string{"", key}})
+		_, err := client.Do(t.Context(), Call{Name: "start", Method: http.MethodPost, URL: s.URL, Body: []byte("{}"),
+			Header: http.Header{"Authorization": {basic}, "Auth": {"Bearer " + token}, "Content-Type": {"application/json"}},
+			Explain: func(e *kycbridge.ProviderError, body []byte) {
+				e.Message, e.Code = Clean(string(body)), string(body)
+				e.Fields = []kycbridge.FieldError{{Path: "/a", Message: string(body)}}
+			}})
+		failed, ok := errors.AsType[*kycbridge.ProviderError](err)
+		if !ok {
+			t.Fatal(err)
+		}
+		said := failed.Message + failed.Code + failed.Fields[0].Message
+		for _, secret := range []string{key, basic, basic[len("Basic "):], token} {
+			if strings.Contains(said, secret[:9]) {
+				t.Errorf("%q is in %q", secret, said)
+			}
+		}
+		if !strings.Contains(failed.Fields[0].Message, "application/json") {
+			t.Errorf("too much was removed: %q", said)
+		}
+	}
+}
