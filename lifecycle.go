@@ -74,7 +74,7 @@ func Next(last *Revision, f Fact) (next Revision, kind event.Kind, noEvent strin
 	case last == nil:
 		next = newRevision(f)
 		return next, kindOf(nil, &next), ""
-	case !f.Anew && last.Memory.applied(f, last.Payload.Mapping):
+	case !f.isAnew(last) && last.Memory.applied(f, last.Payload.Mapping):
 		noEvent = NoEventUnchanged
 	case f.Notice:
 		next, noEvent = applyNotice(last, f)
@@ -91,6 +91,12 @@ func Next(last *Revision, f Fact) (next Revision, kind event.Kind, noEvent strin
 	next.Revision = last.Revision + 1
 	next.Supersedes = event.ID(last.VerificationID, last.Revision)
 	return next, kindOf(last, &next), ""
+}
+
+// isAnew reports whether f is judged although it has made an event. A reopening has settled what was said before it.
+func (f Fact) isAnew(last *Revision) bool {
+	reopened := last.Memory.Reopened
+	return f.Anew && (reopened == nil || !reopened.after(f.moment()))
 }
 
 // newRevision creates revision 1.
