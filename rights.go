@@ -14,7 +14,8 @@ type Right string
 const (
 	RightRead   Right = "read"   // lists, states, masked payloads, reports, the access log
 	RightReveal Right = "reveal" // values about a person: unmasked payloads, images, exports
-	RightReplay Right = "replay" // processes stored payloads again, admits and imports payloads
+	RightReplay Right = "replay" // processes stored payloads again, and admits them
+	RightImport Right = "import" // stores payloads that kycbridge did not receive: any decision about anybody
 	RightStart  Right = "start"  // starts verifications, watches them and submits parts of them
 	RightHold   Right = "hold"   // holds what is stored about a verification, and releases it
 	RightPurge  Right = "purge"  // erases
@@ -25,7 +26,7 @@ type Rights []Right
 
 // AllRights are all rights, in the order of the documentation.
 func AllRights() Rights {
-	return Rights{RightRead, RightReveal, RightReplay, RightStart, RightHold, RightPurge}
+	return Rights{RightRead, RightReveal, RightReplay, RightImport, RightStart, RightHold, RightPurge}
 }
 
 // Has reports whether r contains a right.

@@ -107,7 +107,7 @@ func AddPayloads(e *echo.Echo, o APIOptions, tool PayloadTool) {
 	add(http.MethodPost, "/v1/payloads/hold", kycbridge.RightHold, PayloadsHold, object, s.body("PayloadHold"))
 	add(http.MethodPost, "/v1/payloads/release", kycbridge.RightHold, PayloadsRelease, object, s.body("PayloadRelease"))
 	add(http.MethodGet, "/v1/payloads/holds", readRight, PayloadsHolds, ndjson, s.query())
-	add(http.MethodPost, "/v1/payloads/import", kycbridge.RightReplay, PayloadsImport, object, s.importBody)
+	add(http.MethodPost, "/v1/payloads/import", kycbridge.RightImport, PayloadsImport, object, s.importBody)
 	add(http.MethodGet, "/v1/payloads/:id", readRight, PayloadsShow, object, s.showID)
 	add(http.MethodGet, "/v1/access", readRight, PayloadsAccess, ndjson,
 		s.query("since", "until", "by", "verification"))
@@ -308,6 +308,7 @@ func (s *payloads) importBody(c echo.Context, t *requestLog, r *PayloadRequest) 
 		return err
 	}
 	s.selected(t, doc)
+	t.use.demanding = doc["dry_run"] != true // a line may contain any decision about anybody
 	r.Options, err = json.Marshal(doc)
 	r.Body = &deadlineReader{body: c.Request().Body, control: http.NewResponseController(c.Response())}
 	return err

@@ -326,7 +326,7 @@ func TestEveryPayloadAnswer(t *testing.T) {
 func TestPayloadDeadlines(t *testing.T) {
 	p := newPayloadFixture(t, nil)
 	e := NewAdmin(AdminOptions{})
-	AddPayloads(e, APIOptions{Holders: holdersOf(apiToken),
+	AddPayloads(e, APIOptions{Holders: holdersOf(apiToken), Access: &p.accesses,
 		Validate: func(string, any) []kycbridge.FieldError { return nil }},
 		toolFunc(func(ctx context.Context, r PayloadRequest, out io.Writer) error {
 			if r.Body != nil {
@@ -378,7 +378,7 @@ func TestPayloadBodyBreaks(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer "+apiToken)
 	r.Header.Set("Content-Type", ndjson)
 	e := NewAdmin(AdminOptions{})
-	AddPayloads(e, APIOptions{Holders: holdersOf(apiToken), Logger: p.log.logger()},
+	AddPayloads(e, APIOptions{Holders: holdersOf(apiToken), Access: &p.accesses, Logger: p.log.logger()},
 		toolFunc(func(_ context.Context, r PayloadRequest, _ io.Writer) error {
 			_, err := io.ReadAll(r.Body)
 			return InvalidRequest("", "line 1: "+err.Error())

@@ -133,10 +133,11 @@ func demandingCases(p *payloadFixture) (all []sampleRequest) {
 	}
 	return append(all, sampleRequest{PayloadsPurge, "POST", "/v1/payloads/purge", "/v1/payloads/purge",
 		`{"verification":"` + shownKey.VerificationID + `","confirm":true}`},
-		sampleRequest{PayloadsReplay, "POST", "/v1/payloads/replay", "/v1/payloads/replay", `{"to":"rebuild.kyc"}`})
+		sampleRequest{PayloadsReplay, "POST", "/v1/payloads/replay", "/v1/payloads/replay", `{"to":"rebuild.kyc"}`},
+		sampleRequest{PayloadsImport, "POST", "/v1/payloads/import", "/v1/payloads/import", exportedLine + "\n"})
 }
 
-// TestReasons: what reveals or erases is refused without a reason, recorded with it before it is done, and
+// TestReasons: what reveals, imports or erases is refused without a reason, recorded with it before it is done, and
 // refused if it cannot be recorded.
 func TestReasons(t *testing.T) {
 	p := newPayloadFixture(t, nil)
@@ -152,6 +153,9 @@ func TestReasons(t *testing.T) {
 			return do(t, o.method, base+o.path, strings.NewReader(o.body), func(r *http.Request) {
 				r.Header.Set("Authorization", "Bearer "+apiToken)
 				r.Header["X-Reason"] = reasons
+				if o.operation == PayloadsImport {
+					r.Header.Set("Content-Type", ndjson)
+				}
 			})
 		}
 		for _, reasons := range [][]string{nil, {""}, {"%20"}, {"%zz"}, {"%ff"}, {"a%00b"}, {"a", "b"},
@@ -177,7 +181,8 @@ func TestReasons(t *testing.T) {
 			all[0].Reason != "Fälle" || !strings.HasPrefix(all[0].By, "token-") || all[0].Remote != "127.0.0.1" {
 			t.Errorf("%s: %+v", o.operation, all)
 		}
-		if known := all[0].VerificationID != ""; known != (o.operation != PayloadsExport && o.operation != PayloadsReplay) {
+		isOfOne := o.operation != PayloadsExport && o.operation != PayloadsReplay && o.operation != PayloadsImport
+		if known := all[0].VerificationID != ""; known != isOfOne {
 			t.Errorf("%s: %+v", o.operation, all[0])
 		}
 	}
@@ -204,6 +209,9 @@ func TestReasonsWithoutNames(t *testing.T) {
 				return do(t, o.method, base+o.path, strings.NewReader(o.body), func(r *http.Request) {
 					r.Header.Set("Authorization", "Bearer "+apiToken)
 					r.Header["X-Reason"] = reasons
+					if o.operation == PayloadsImport {
+						r.Header.Set("Content-Type", ndjson)
+					}
 				})
 			}
 			wantProblem(t, ask("%zz"), 400, "missing_reason")
@@ -255,8 +263,8 @@ func TestAccessRecords(t *testing.T) {
 			t.Errorf("%s: %+v", path, got)
 		}
 	}
-	for older, want := range map[string]string{"30d": "older_than=30d", "2026-03-02T09:00:00Z": "older_than=2026-03-02T09:00:00Z",
-		"seed": "older_than=…"} {
+	for older, want := range map[string]string{"30d": "older_than=30d", "seed": "older_than=…",
+		"2026-03-02T09:00:00Z": "older_than=2026-03-02T09:00:00Z"} {
 		do(t, "POST", p.url+"/v1/payloads/purge", strings.NewReader(`{"older_than":"`+older+`"}`),
 			func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+apiToken) })
 		if all := p.accesses.take(); len(all) != 1 || all[0].Filter != want {

@@ -124,9 +124,12 @@ func importCommand(o *payloadFlags) *cobra.Command {
 		Short: "Store exported payloads unchanged",
 		Long: `Store payloads that kycbridge payloads export wrote: ids, bytes and times do not
 change, and payloads that are already stored are skipped, so it may run twice. Events are made as
-for any other payload. FILE may be - for standard input.`,
+for any other payload, so whoever writes FILE decides. The access log records who imports and why.
+FILE may be - for standard input.`,
 		Example: `  kycbridge payloads import payloads.ndjson --dry-run
-  kycbridge payloads export --config old.yaml --why "we move" | kycbridge payloads import --config new.yaml --yes -`,
+  kycbridge payloads import payloads.ndjson --why "the store moves"
+  kycbridge payloads export --config old.yaml --why "we move" | \
+    kycbridge payloads import --config new.yaml --why "we move" --yes -`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usage(cmd, fmt.Sprintf("import takes one FILE, or - for standard input, not %d", len(args)))
@@ -141,6 +144,11 @@ for any other payload. FILE may be - for standard input.`,
 			if err := requireTerminal(cmd, yes, dryRun, "an import publishes events"); err != nil {
 				return err
 			}
+			if !dryRun {
+				if err := o.needReason("an import makes events of any content"); err != nil {
+					return usage(cmd, err.Error())
+				}
+			}
 			return o.with(cmd, func(ctx context.Context, s store) error {
 				if !yes && !dryRun {
 					would, n, err := importFile(ctx, cmd, s, args[0], true)
@@ -154,6 +162,11 @@ for any other payload. FILE may be - for standard input.`,
 						return err
 					}
 				}
+				if !dryRun {
+					if err := s.use.begin(ctx); err != nil {
+						return err
+					}
+				}
 				done, n, err := importFile(ctx, cmd, s, args[0], dryRun)
 				if err != nil {
 					return err
@@ -162,6 +175,7 @@ for any other payload. FILE may be - for standard input.`,
 			})
 		},
 	}
+	o.addWhy(cmd, "everything but a dry run")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "check every line and store nothing")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
