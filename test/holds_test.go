@@ -131,7 +131,8 @@ func TestHolds(t *testing.T) {
 	}
 	file := b.dir + "/exported"
 	writeFile(t, file, exported)
-	if text := b.tool(t, "payloads", "import", file, "--yes", "--why", "the store is restored"); !strings.Contains(text, "1 ") {
+	text := b.tool(t, "payloads", "import", file, "--yes", "--why", "the store is restored")
+	if !strings.Contains(text, "1 ") {
 		t.Errorf("import: %s", text)
 	}
 
