@@ -128,9 +128,10 @@ func (t storedFacts) next(last *Revision, f Fact) (next Revision, kind event.Kin
 	if t.newer != nil && !Outranks(*t.newer, f) && !last.Memory.outranksByStage(f, t.newer.moment()) {
 		t.newer = nil
 	}
-	if t.newer != nil && t.newer.Effect == EffectVerdict && !t.newer.approves() && !f.approves() &&
-		last.Decision.Outcome == event.OutcomeApproved {
-		t.newer = nil // it has been replaced by the approval, which f is compared with
+	isReplaced := t.newer != nil && t.newer.Effect == EffectVerdict && !t.newer.approves() &&
+		last.Decision.Outcome == event.OutcomeApproved
+	if isReplaced && f.Effect == EffectVerdict && !f.approves() {
+		t.newer = nil // f is compared with the approval that has replaced it; after a reopening it would count again
 	}
 	// A verdict that the current one overrules outranks nothing. It counts once f has replaced that one.
 	standing, overruled := last.Memory.Verdict, last.Memory.Overruled

@@ -752,6 +752,8 @@ func TestModelFound(t *testing.T) {
 		"idwise late: a request before the answer": {
 			say("update_required"), say("start"), say("start"), say("step"),
 			later("update_required", 3), say("complete")},
+		"idwise late: an overdue renewal, processed after a later review": {
+			later("manual_approved", 3), say("refer"), later("renewal_overdue", 3)},
 		"ondato: a machine's approval under review of a person's": {
 			of("approved_but", 2), {Do: "by_a_person", Attempt: 2, At: 1}, {Do: "by_a_person", Attempt: 2, Untimed: 1},
 			of("approved", 2)},
