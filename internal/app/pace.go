@@ -25,8 +25,8 @@ const (
 	// processing does not stop callbacks.
 	paceDrop = 0.25
 	// paceFrom is the backlog from which callbacks are slowed down, and paceUntil the one at which that ends, as the time
-	// that the processing takes. With paceFrom at three seconds the backlog stays below five even if callbacks arrive
-	// at four times the rate of processing until the next measurement.
+	// that the processing takes. With paceFrom at three seconds the backlog reaches about five if callbacks arrive at
+	// four times the rate of processing until the next measurement.
 	paceFrom, paceUntil = 3 * time.Second, time.Second
 	// paceLeast is a backlog that does not begin to slow callbacks down. It does not end that either: from many
 	// connections such a backlog would return at once.
