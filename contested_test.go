@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +15,9 @@ import (
 
 // TestStoredContradictionsAreNotLost: a stored payload that revokes an approval in the order of the log does so if the
 // payloads are processed in another order, if a worker is stopped before it has processed the following ones, and if
-// the payload has been removed meanwhile. order: 1 processes the second fact, -1 the same by a worker that is stopped
-// after it has published, 101 delivers it again, 201 removes it. 1004: only the first four are stored yet.
+// the payload has been removed meanwhile. An order has a word for each step: "1" processes the second fact, "stop1" by
+// a worker that is stopped after it has published, "again1" delivers it again, "remove1" removes its payload, and after
+// "store4" only the first four are stored.
 func TestStoredContradictionsAreNotLost(t *testing.T) {
 	created := func(n int, f Fact) Fact {
 		f.Attempt.CreatedAt = noon.Add(time.Duration(n) * time.Second)
@@ -36,67 +38,67 @@ func TestStoredContradictionsAreNotLost(t *testing.T) {
 	session.Cross, session.Mentions = Cross{Callback: event.OutcomeRejected}, event.OutcomeRejected
 	cases := map[string]struct {
 		facts []Fact
-		order []int
+		order string
 	}{
 		"the API's rejection, asked for before the callback's approval was received, and processed before it": {
 			[]Fact{looked(60, progress(event.StatusInProgress)),
 				callbackAt(70, crossed(event.OutcomeApproved, event.OutcomeApproved, "")),
 				looked(65, crossed(event.OutcomeRejected, "", event.OutcomeRejected))},
-			[]int{0, 2, 1},
+			"0 2 1",
 		},
 		"the maker's rejection in a session that was asked for before the checker's approval": {
 			[]Fact{looked(60, progress(event.StatusInProgress)),
 				callbackAt(70, crossed(event.OutcomeApproved, event.OutcomeApproved, "")), looked(65, makers)},
-			[]int{0, 2, 1},
+			"0 2 1",
 		},
-		"a checker's rejection by callback, in a session that goes on, and the API's later approval that is processed first": {
+		"a checker's rejection by callback in a session that goes on, processed after the API's approval": {
 			[]Fact{looked(60, session), looked(65, crossed(event.OutcomeApproved, "", event.OutcomeApproved))},
-			[]int{1, 0},
+			"1 0",
 		},
 		"a maker's newest rejection, beside a checker's old one whose replacement is removed": {
 			[]Fact{looked(60, crossed(event.OutcomeRejected, "", event.OutcomeRejected)),
 				looked(61, crossed(event.OutcomeApproved, "", event.OutcomeApproved)),
 				callbackAt(62, maker(event.OutcomeRejected)), callbackAt(63, maker(event.OutcomeApproved)),
 				callbackAt(64, maker(event.OutcomeRejected))},
-			[]int{1004, 0, 1, 2, 3, 1005, 201, 4},
+			"store4 0 1 2 3 store5 remove1 4",
 		},
 		"a denial of the session, which made an event while an older attempt was known": {
 			[]Fact{created(2, said(60, of("2", approved()))), created(1, said(70, of("1", approved()))),
 				said(80, refused)},
-			[]int{1, 2, 0},
+			"1 2 0",
 		},
 		"the same, and the worker is stopped": {
 			[]Fact{created(2, said(60, of("2", approved()))), created(1, said(70, of("1", rejected()))),
 				said(80, refused)},
-			[]int{1, 2, -9, 100},
+			"1 2 stop0 again0",
 		},
 		"the same denial, removed": {
 			[]Fact{created(1, said(60, of("1", rejected()))), said(80, refused),
 				created(2, heardAt(70, 90, of("2", approved())))},
-			[]int{0, 1, 201, 2},
+			"0 1 remove1 2",
 		},
 		"a newer rejection of the attempt, which had no time of creation": {
 			[]Fact{created(1, said(60, of("1", contradiction()))), created(2, said(70, of("2", approved()))),
 				said(80, of("2", rejected()))},
-			[]int{2, 0, 1},
+			"2 0 1",
 		},
 		"a note about a newer attempt, of which an older rejection brings the approval": {
 			[]Fact{created(1, said(50, of("1", approved()))), created(2, said(70, of("2", approved()))),
 				created(2, heardAt(60, 75, of("2", rejected()))), created(2, said(80, of("2", mentions(event.OutcomeRejected))))},
-			[]int{0, 3, 2, 1},
+			"0 3 2 1",
 		},
 		"a doubt about an attempt that was seen last, before progress of the one that was approved": {
 			[]Fact{created(1, said(60, of("1", approved()))), created(1, said(70, of("1", progress(event.StatusInProgress)))),
 				said(80, of("2", contradiction()))},
-			[]int{2, 1, 0},
+			"2 1 0",
 		},
 		"a request for resubmission, processed before the approval that it revokes": {
 			[]Fact{looked(60, byHuman(event.OutcomeApproved)), callbackAt(70, resubmit()), looked(80, repeated)},
-			[]int{1, 0, 2},
+			"1 0 2",
 		},
 		"the same in the order of the log: the answer was asked for before the request was received": {
 			[]Fact{callbackAt(70, resubmit()), looked(69, repeated), looked(80, again)},
-			[]int{0, 1, 2},
+			"0 1 2",
 		},
 	}
 	for name, tc := range cases {
@@ -112,22 +114,29 @@ func TestStoredContradictionsAreNotLost(t *testing.T) {
 				s.payloads[i].Via, s.payloads[i].ReceivedAt = f.Via, f.ReceivedAt
 			}
 			all := slices.Clone(s.payloads)
-			for _, i := range tc.order {
-				p := all[max(i, 0)%100%len(all)]
-				log := &stoppedAfter{stored: s}
-				n.Events, n.Log = s, s
-				switch {
-				case i >= 1000:
-					s.payloads = slices.Clone(all[:i-1000])
-					continue
-				case i >= 200:
-					s.payloads = slices.DeleteFunc(s.payloads, func(q Payload) bool { return q.ID == p.ID })
-					continue
-				case i < 0: // the first one
-					n.Events, n.Log = log, log
-				}
-				if _, _, err := n.Work(t.Context(), p, 1+i/100); err != nil && i >= 0 {
+			for word := range strings.FieldsSeq(tc.order) {
+				do := strings.TrimRight(word, "0123456789")
+				i, err := strconv.Atoi(word[len(do):])
+				if err != nil {
 					t.Fatal(err)
+				}
+				n.Events, n.Log = s, s
+				switch do {
+				case "store":
+					s.payloads = slices.Clone(all[:i])
+				case "remove":
+					s.payloads = slices.DeleteFunc(s.payloads, func(p Payload) bool { return p.ID == all[i].ID })
+				case "stop":
+					log := &stoppedAfter{stored: s}
+					n.Events, n.Log = log, log
+					if _, _, err := n.Work(t.Context(), all[i], 1); err == nil {
+						t.Fatal("the worker was not stopped")
+					}
+				default:
+					attempt := map[string]int{"": 1, "again": 2}[do]
+					if _, _, err := n.Work(t.Context(), all[i], attempt); err != nil {
+						t.Fatal(err)
+					}
 				}
 			}
 			if got := ends(s.state.Data); strings.Contains(got, "approved") {

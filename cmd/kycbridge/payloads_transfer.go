@@ -151,14 +151,7 @@ FILE may be - for standard input.`,
 			}
 			return o.with(cmd, func(ctx context.Context, s store) error {
 				if !yes && !dryRun {
-					would, n, err := importFile(ctx, cmd, s, args[0], true)
-					if err == nil && would.Duplicate+would.Skipped > 0 {
-						err = printImported(cmd.ErrOrStderr(), would, n, true, false)
-					}
-					if err == nil {
-						err = ask(ctx, cmd, fmt.Sprintf("Import %s?", plural(n, "payload")))
-					}
-					if err != nil {
+					if err := askToImport(ctx, cmd, s, args[0]); err != nil {
 						return err
 					}
 				}
@@ -180,6 +173,18 @@ FILE may be - for standard input.`,
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
+}
+
+// askToImport checks a file and asks whether to store its payloads.
+func askToImport(ctx context.Context, cmd *cobra.Command, s store, file string) error {
+	would, n, err := importFile(ctx, cmd, s, file, true)
+	if err == nil && would.Duplicate+would.Skipped > 0 {
+		err = printImported(cmd.ErrOrStderr(), would, n, true, false)
+	}
+	if err != nil {
+		return err
+	}
+	return ask(ctx, cmd, fmt.Sprintf("Import %s?", plural(n, "payload")))
 }
 
 // counting counts the read bytes, for a progress bar.

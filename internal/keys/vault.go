@@ -165,7 +165,9 @@ const longestWords = 300
 // without is what the service said, without the token, the values of the request and control characters.
 func (v *Vault) without(request map[string]string, words string) string {
 	for _, secret := range append(slices.Collect(maps.Values(request)), v.o.Token) {
-		words = strings.ReplaceAll(words, secret, "[secret]")
+		if secret != "" {
+			words = strings.ReplaceAll(words, secret, "[secret]")
+		}
 	}
 	words = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
