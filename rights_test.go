@@ -1,17 +1,15 @@
 package kycbridge_test
 
 import (
-	"strings"
 	"testing"
 
 	"kycbridge"
 )
 
-// TestNamelessToken: tokens without a name are distinguishable in the log, and the log does not reveal
-// them.
+// TestNamelessToken: tokens without a name are distinguishable in the log, by names that do not depend on the tokens.
 func TestNamelessToken(t *testing.T) {
-	a, b := kycbridge.NamelessToken("one secret"), kycbridge.NamelessToken("another secret")
-	if a.Name == b.Name || strings.Contains(a.Name, "secret") || len(a.Name) != len("token-")+8 {
+	a, b := kycbridge.NamelessToken(1, "one secret"), kycbridge.NamelessToken(2, "another secret")
+	if a.Name != "token-1" || b.Name != "token-2" {
 		t.Error(a.Name, b.Name)
 	}
 	for _, right := range kycbridge.AllRights() {
@@ -25,7 +23,7 @@ func TestNamelessToken(t *testing.T) {
 			t.Errorf("%q: %s", text, found.Name)
 		}
 	}
-	empty := kycbridge.NamelessToken("")
+	empty := kycbridge.NamelessToken(1, "")
 	if _, ok := kycbridge.FindToken([]kycbridge.AdminToken{empty}, ""); ok {
 		t.Error("an empty token admits")
 	}

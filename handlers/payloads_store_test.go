@@ -98,7 +98,7 @@ func newPayloadStore(t *testing.T) *payloadStore {
 
 // storeHolders are the holder of storeToken, with all rights.
 func storeHolders() handlers.Holders {
-	return handlers.Holders{Tokens: []kycbridge.AdminToken{kycbridge.NamelessToken(storeToken)}}
+	return handlers.Holders{Tokens: []kycbridge.AdminToken{kycbridge.NamelessToken(1, storeToken)}}
 }
 
 func (s *payloadStore) validate(component string, doc any) []kycbridge.FieldError {

@@ -19,9 +19,9 @@ const rightless = "rightless-token"
 
 // rightsHolders are the holder of apiToken, and those of tokens with one right and with all but one.
 func rightsHolders() Holders {
-	all := []kycbridge.AdminToken{kycbridge.NamelessToken(apiToken)}
+	all := []kycbridge.AdminToken{kycbridge.NamelessToken(1, apiToken)}
 	add := func(text string, rights ...kycbridge.Right) {
-		token := kycbridge.NamelessToken(text)
+		token := kycbridge.NamelessToken(len(all)+1, text)
 		token.Name, token.Rights, token.Nameless = text, rights, false
 		all = append(all, token)
 	}
@@ -195,7 +195,7 @@ func TestReasonsWithoutNames(t *testing.T) {
 	for name, certificates := range map[string][]ClientCertificate{"plain": nil, "certificate": {{Name: "crm"}}} {
 		p := newPayloadFixture(t, func(o *APIOptions) {
 			o.Holders = func() Holders {
-				return Holders{Tokens: []kycbridge.AdminToken{kycbridge.NamelessToken(apiToken)}, Certificates: certificates}
+				return Holders{Tokens: []kycbridge.AdminToken{kycbridge.NamelessToken(1, apiToken)}, Certificates: certificates}
 			}
 		})
 		apiURL := serve(t, p.echo)

@@ -105,7 +105,7 @@ func holdersOf(tokens ...string) func() Holders {
 	var all []kycbridge.AdminToken
 	for _, token := range tokens {
 		if token != "" {
-			all = append(all, kycbridge.NamelessToken(token))
+			all = append(all, kycbridge.NamelessToken(len(all)+1, token))
 		}
 	}
 	return func() Holders { return Holders{Tokens: all} }

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"net/http"
@@ -23,6 +24,7 @@ import (
 	"kycbridge/internal/app"
 	"kycbridge/test/freeport"
 	"kycbridge/test/pki"
+	"kycbridge/test/traffic"
 	"kycbridge/test/wait"
 )
 
@@ -66,21 +68,38 @@ func (r *reloading) used(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	info := fmt.Sprintf("kycbridge_config_info{version=%q}", config.Version())
 	is := false
 	defer func() {
 		if !is {
 			t.Logf("the end of the log:\n%s", r.stderr.tail())
 		}
 	}()
+	info := fmt.Sprintf("kycbridge_config_info{version=%q}", config.Version())
 	wait.For(t, 20*time.Second, "version "+config.Version()+" in use", func() bool {
 		_, is = r.metric(info)
+		is = is && r.unchanged(t, config.Admin.Tokens[0].Token.Reveal())
 		return is
 	})
 }
 
+// unchanged reports whether the configuration in use is that of the file, secrets included, which the version leaves
+// out.
+func (r *reloading) unchanged(t *testing.T, token string) bool {
+	t.Helper()
+	got := r.get(t, "/v1/config/diff", token)
+	var compared app.ConfigComparison
+	return got.Code == http.StatusOK && json.Unmarshal([]byte(got.Text), &compared) == nil &&
+		len(compared.Changes)+len(compared.Faults) == 0
+}
+
 // asked is the status of the answer to a request to the admin API.
 func (r *reloading) asked(t *testing.T, path, token string) int {
+	t.Helper()
+	return r.get(t, path, token).Code
+}
+
+// get is the answer to a request to the admin API.
+func (r *reloading) get(t *testing.T, path, token string) traffic.Reply {
 	t.Helper()
 	q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.adminURL(path), nil)
 	if err != nil {
@@ -91,7 +110,7 @@ func (r *reloading) asked(t *testing.T, path, token string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return got.Code
+	return got
 }
 
 // kinds put a secret into a request, for an account of each kind.

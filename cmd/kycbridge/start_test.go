@@ -451,7 +451,7 @@ func TestStartPipes(t *testing.T) {
 func holdersOf(tokens []string) func() handlers.Holders {
 	var all []kycbridge.AdminToken
 	for _, token := range tokens {
-		all = append(all, kycbridge.NamelessToken(token))
+		all = append(all, kycbridge.NamelessToken(len(all)+1, token))
 	}
 	return func() handlers.Holders { return handlers.Holders{Tokens: all} }
 }

@@ -39,7 +39,7 @@ type App struct {
 	source           *Source // nil: the configuration is not read again
 	reloadNow        chan struct{}
 	setLogLevel      func(string)          // nil: the level cannot be changed
-	tried            string                // the version in the files at the last reload; "": the files could not be used
+	tried            map[string]string     // the keys in the files at the last reload; nil: the files could not be used
 	version          string                // of the program
 	spans            sdktrace.SpanExporter // for tests
 	tracing          *tracing              // nil: no traces
@@ -98,6 +98,7 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 	a.metrics.watchReady(ready)
 	a.startWatching(roles)
 	a.metrics.configVersion(config.Version())
+	a.metrics.configApplied.SetToCurrentTime()
 	if a.source != nil {
 		a.untilStop(a.watchConfig)
 	}

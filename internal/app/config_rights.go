@@ -13,11 +13,14 @@ import (
 // AdminToken is a token for the admin API: only Token, which then has all rights, or a name with rights
 // and the token or its digest.
 type AdminToken struct {
-	Name   string   `yaml:"name,omitempty"`
-	Token  Secret   `yaml:"token,omitempty"`
-	SHA256 string   `yaml:"token_sha256,omitempty"` // hex
-	Rights []string `yaml:"rights,omitempty"`
+	Name   string      `yaml:"name,omitempty"`
+	Token  Secret      `yaml:"token,omitempty"`
+	SHA256 TokenDigest `yaml:"token_sha256,omitempty"`
+	Rights []string    `yaml:"rights,omitempty"`
 }
+
+// TokenDigest is the SHA-256 of a token, in hex. It is shown, but no other digest may depend on it.
+type TokenDigest string
 
 // plain reports whether t is a token without a name, which has all rights.
 func (t AdminToken) plain() bool { return t.Name == "" && t.SHA256 == "" && t.Rights == nil }
@@ -31,9 +34,9 @@ func (t AdminToken) MarshalYAML() (any, error) {
 	return mapping(t), nil
 }
 
-// token is t for the admin API; ok is false if the token is empty or its digest is invalid.
-func (t AdminToken) token() (out kycbridge.AdminToken, ok bool) {
-	out = kycbridge.NamelessToken(t.Token.Reveal())
+// token is t, the token with this number, for the admin API; ok is false if it is empty or its digest is invalid.
+func (t AdminToken) token(number int) (out kycbridge.AdminToken, ok bool) {
+	out = kycbridge.NamelessToken(number, t.Token.Reveal())
 	if t.plain() {
 		return out, t.Token != ""
 	}
@@ -41,7 +44,7 @@ func (t AdminToken) token() (out kycbridge.AdminToken, ok bool) {
 	if t.SHA256 == "" {
 		return out, t.Token != ""
 	}
-	raw, err := hex.DecodeString(fingerprint(t.SHA256))
+	raw, err := hex.DecodeString(fingerprint(string(t.SHA256)))
 	return kycbridge.AdminToken{Name: out.Name, Digest: [sha256.Size]byte(append(raw, make([]byte, sha256.Size)...)),
 		Rights: out.Rights}, err == nil && len(raw) == sha256.Size
 }
@@ -54,8 +57,8 @@ func (a Admin) NamesHolders() bool {
 
 // tokens are the tokens that give access to the admin API.
 func (a Admin) tokens() (out []kycbridge.AdminToken) {
-	for _, t := range a.Tokens {
-		if token, ok := t.token(); ok {
+	for i, t := range a.Tokens {
+		if token, ok := t.token(i + 1); ok {
 			out = append(out, token)
 		}
 	}
@@ -94,7 +97,7 @@ func (c checker) adminTokens() {
 		if !t.plain() {
 			c.adminToken(key, t)
 		}
-		token, ok := t.token()
+		token, ok := t.token(i + 1)
 		if !ok {
 			continue
 		}
@@ -118,7 +121,8 @@ func (c checker) adminToken(key string, t AdminToken) {
 	case t.Token != "" && t.SHA256 != "":
 		c.fault(key, "has both token and token_sha256", "write one of the two")
 	}
-	if raw, err := hex.DecodeString(fingerprint(t.SHA256)); t.SHA256 != "" && (err != nil || len(raw) != sha256.Size) {
+	raw, err := hex.DecodeString(fingerprint(string(t.SHA256)))
+	if t.SHA256 != "" && (err != nil || len(raw) != sha256.Size) {
 		c.fault(key+".token_sha256", "is not a SHA-256 digest", `write its 64 hex digits: printf %s "$token" | sha256sum`)
 	}
 	if t.Rights == nil {

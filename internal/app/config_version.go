@@ -139,10 +139,11 @@ func appliesAtReload(key string) bool {
 	return atReload[key]
 }
 
-// Version identifies the effective configuration: 12 hex digits of a hash over every key and value. Secrets are
-// included as hashes.
+// Version identifies the effective configuration: 12 hex digits of a hash over every key and value. It does not
+// depend on the values of secrets, because it is in the metrics and in the log: anyone who knows the rest of the
+// configuration could test guesses of a weak secret with it.
 func (c *Config) Version() string {
-	leaves := c.leaves()
+	leaves := c.leavesWith(Secret.String)
 	hash := sha256.New()
 	for _, key := range slices.Sorted(maps.Keys(leaves)) {
 		fmt.Fprintf(hash, "%d:%s%d:%s", len(key), key, len(leaves[key]), leaves[key])
@@ -150,14 +151,22 @@ func (c *Config) Version() string {
 	return hex.EncodeToString(hash.Sum(nil))[:12]
 }
 
-// leaves are all keys with their values as text, secrets as hashes. Empty optional keys are omitted.
-func (c *Config) leaves() map[string]string {
-	out := keyValues{}
+// leaves are all keys with their values as text, secrets as hashes. They differ if a secret does, so they stay in
+// this process. Empty optional keys are omitted.
+func (c *Config) leaves() map[string]string { return c.leavesWith(hashed) }
+
+// leavesWith are all keys with their values as text; secret returns the text for a secret.
+func (c *Config) leavesWith(secret func(Secret) string) map[string]string {
+	out := keyValues{text: map[string]string{}, secret: secret}
 	out.section("", reflect.ValueOf(*c))
-	return out
+	return out.text
 }
 
-type keyValues map[string]string
+// keyValues collects keys with their values as text.
+type keyValues struct {
+	text   map[string]string
+	secret func(Secret) string
+}
 
 // section adds the keys of a struct.
 func (l keyValues) section(at string, v reflect.Value) {
@@ -169,7 +178,7 @@ func (l keyValues) section(at string, v reflect.Value) {
 		}
 		if own, ok := field.Interface().(Own); ok {
 			for name, value := range own {
-				l.text(join(at, name), value)
+				l.add(join(at, name), value)
 			}
 			continue
 		}
@@ -183,18 +192,20 @@ func (l keyValues) value(key string, v reflect.Value) {
 	case v.Type() == reflect.TypeFor[API]():
 		for name, value := range v.Interface().(API) {
 			if secretAPIKey(name) {
-				value = hashed(Secret(value))
+				value = l.secret(Secret(value))
 			}
-			l[join(key, name)] = value
+			l.text[join(key, name)] = value
 		}
 	case v.Type() == reflect.TypeFor[Secret]():
-		l[key] = hashed(v.Interface().(Secret))
+		l.text[key] = l.secret(v.Interface().(Secret))
+	case v.Type() == reflect.TypeFor[TokenDigest]():
+		l.text[key] = l.secret(Secret(v.String()))
 	case v.Type() == reflect.TypeFor[[]Secret]():
 		var all []string
 		for _, secret := range v.Interface().([]Secret) {
-			all = append(all, hashed(secret))
+			all = append(all, l.secret(secret))
 		}
-		l[key] = strings.Join(all, ",")
+		l.text[key] = strings.Join(all, ",")
 	case v.Kind() == reflect.Struct:
 		l.section(key, v)
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
@@ -206,14 +217,14 @@ func (l keyValues) value(key string, v reflect.Value) {
 			l.section(at, v.Index(i))
 		}
 	default:
-		l.text(key, v.Interface())
+		l.add(key, v.Interface())
 	}
 }
 
-// text adds a value without secrets.
-func (l keyValues) text(key string, value any) {
+// add adds a value without secrets.
+func (l keyValues) add(key string, value any) {
 	text, err := json.Marshal(value)
-	l[key] = cmp.Or(string(text), fmt.Sprint(err))
+	l.text[key] = cmp.Or(string(text), fmt.Sprint(err))
 }
 
 // hashed is a hash that represents a secret. Its label makes it differ from any other hash of the same secret.

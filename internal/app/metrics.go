@@ -39,6 +39,7 @@ type metrics struct {
 	tokens         *prometheus.CounterVec
 	certificates   *prometheus.GaugeVec
 	configs        *prometheus.GaugeVec
+	configApplied  prometheus.Gauge
 	reloads        *prometheus.CounterVec
 }
 
@@ -113,13 +114,16 @@ func newMetrics() *metrics {
 // ofConfigurations adds the metrics of the configuration in use and of its reloads.
 func (m *metrics) ofConfigurations() {
 	m.configs = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kycbridge_config_info",
-		Help: "1; the label says which configuration is in use."}, []string{"version"})
+		Help: "1; the label says which configuration is in use. It does not depend on the values of secrets."},
+		[]string{"version"})
+	m.configApplied = prometheus.NewGauge(prometheus.GaugeOpts{Name: "kycbridge_config_applied_timestamp_seconds",
+		Help: "When the configuration in use was read: at the start or at the last reload that was applied, Unix seconds."})
 	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_config_reloads_total",
 		Help: "Times the configuration was read again, by what came of it: applied, refused."}, []string{"result"})
 	for _, result := range []string{"applied", "refused"} {
 		m.reloads.WithLabelValues(result)
 	}
-	m.registry.MustRegister(m.configs, m.reloads)
+	m.registry.MustRegister(m.configs, m.configApplied, m.reloads)
 }
 
 // ofRetention adds the counter of messages that the retention has removed.

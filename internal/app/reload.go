@@ -71,7 +71,7 @@ func (a *App) Reload() {
 // watchConfig reloads the configuration when asked to, and when its files have changed and then stayed the same
 // for one interval: a file may be half written, and a configuration may be several files.
 func (a *App) watchConfig(ctx context.Context) {
-	a.tried = a.live.Load().config.Version() // as it was started
+	a.tried = a.live.Load().config.leaves() // as it was started
 	tried := a.reload(false)
 	var settling fileDigests
 	tick := time.NewTicker(filesInterval)
@@ -106,21 +106,23 @@ func (a *App) reload(asked bool) fileDigests {
 		next, err = a.prepareReload(config)
 	}
 	if err != nil {
-		a.tried = ""
+		a.tried = nil
 		a.metrics.reloads.WithLabelValues("refused").Inc()
 		a.logFaults(err)
 		return files
 	}
-	if config.Version() == a.tried && !asked {
+	leaves := config.leaves()
+	if maps.Equal(leaves, a.tried) && !asked {
 		return files
 	}
-	a.tried = config.Version()
+	a.tried = leaves
 	before := a.live.Load()
 	changes := DiffConfig(before.config, next.config)
 	if len(changes) > 0 {
 		a.use(next, before)
 	}
 	a.metrics.reloads.WithLabelValues("applied").Inc()
+	a.metrics.configApplied.SetToCurrentTime()
 	a.logReload(config, changes)
 	return files
 }

@@ -107,7 +107,7 @@ func TestStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.AddCookie(&http.Cookie{Name: cookieName, Value: c.sessions.begin(kycbridge.NamelessToken("token-a"))})
+	req.AddCookie(&http.Cookie{Name: cookieName, Value: c.sessions.begin(kycbridge.NamelessToken(1, "token-a"))})
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

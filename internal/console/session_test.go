@@ -37,7 +37,7 @@ func (f *consoleFixture) valid() []kycbridge.AdminToken {
 func tokensOf(texts ...string) (all []kycbridge.AdminToken) {
 	for _, text := range texts {
 		if text != "" {
-			all = append(all, kycbridge.NamelessToken(text))
+			all = append(all, kycbridge.NamelessToken(len(all)+1, text))
 		}
 	}
 	return all
