@@ -63,6 +63,7 @@ func TestLibrariesLogNothing(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization zqxv-credential,x-tenant=zqxv-tenant")
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "zqxv-attribute")
 	t.Setenv("OTEL_TRACES_SAMPLER", "zqxv-sampler")
+	t.Setenv("OTEL_SPAN_LINK_COUNT_LIMIT", "zqxv-limit")
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
 	b := newBridge(t, `tracing: {endpoint: "`+collector.URL+`/v1/traces"}
 accounts:
@@ -99,4 +100,18 @@ accounts:
 	}
 	contains(t, "log", log, "the collector has not taken traces")
 	contains(t, "log", log, "a setting in the environment (OTEL_…) is not used")
+}
+
+// TestNothingBeforeMain: libraries that read the environment while they are initialized, before main, do not write it
+// to standard error.
+func TestNothingBeforeMain(t *testing.T) {
+	for _, name := range []string{"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT",
+		"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_SPAN_EVENT_COUNT_LIMIT",
+		"OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_LINK_COUNT_LIMIT", "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+		"OTEL_SDK_DISABLED", "OTEL_TRACES_SAMPLER", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_GO_X_OBSERVABILITY"} {
+		t.Setenv(name, "zqxv")
+	}
+	if code, out, said := run(t, "kycbridge", "version"); code != 0 || said != "" || strings.Contains(out, "zqxv") {
+		t.Errorf("%d %s%s", code, out, said)
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"os"
 	"os/signal"
 	"slices"
@@ -22,11 +21,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"kycbridge/internal/app"
+	_ "kycbridge/internal/quiet" // what libraries log is discarded
 )
 
 func main() {
-	// Libraries write there what they do not return: net/http quotes what a provider sends without a request.
-	log.SetOutput(io.Discard)
 	signal.Ignore(syscall.SIGPIPE) // a closed reader shows as an error of the write
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
