@@ -72,6 +72,23 @@ func maskName(s string) string {
 	return strings.Join(words, " ")
 }
 
+// maskCode keeps the code of a country or a language: IND, en-IN, zh-Hant.
+func maskCode(s string) string {
+	if !shortWords(s, len("Hant")) {
+		return ""
+	}
+	return s
+}
+
+// maskGender keeps the usual words; another word may be any text.
+func maskGender(s string) string {
+	switch s {
+	case "female", "male", "transgender", "unspecified", "other", "diverse", "non_binary":
+		return s
+	}
+	return ""
+}
+
 // maskBirthdate keeps the year of YYYY or YYYY-MM-DD; 0000 is no year.
 func maskBirthdate(s string) string {
 	year, _, _ := strings.Cut(s, "-")
@@ -81,13 +98,18 @@ func maskBirthdate(s string) string {
 	return year
 }
 
-// maskNumber keeps the last four characters, and nothing of a value shorter than six.
+// maskNumber keeps the last four characters, and nothing of a value shorter than six, or of one without a digit there:
+// that may be a name.
 func maskNumber(s string) string {
 	runes := []rune(s)
 	if len(runes) < 6 {
 		return strings.Repeat("*", len(runes))
 	}
-	return "****" + string(runes[len(runes)-keptDigits:])
+	kept := string(runes[len(runes)-keptDigits:])
+	if digitsOf(kept) == "" {
+		kept = ""
+	}
+	return "****" + kept
 }
 
 // maskEmail keeps the first letter and the domain; a value that is not an address is omitted.

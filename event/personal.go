@@ -13,7 +13,6 @@ import (
 
 // maskClaim masks one claim by its name, without language tag; nil omits it.
 func maskClaim(name string, v any) any {
-	same := func(s string) string { return s }
 	switch name {
 	case "birthdate", "date_of_birth":
 		return maskText(v, maskBirthdate)
@@ -25,8 +24,10 @@ func maskClaim(name string, v any) any {
 		return keepMembers(v, "country", "country_code", "region")
 	case "place_of_birth":
 		return keepMembers(v, "country")
-	case "nationalities", "gender", "locale":
-		return maskText(v, same)
+	case "nationalities", "locale":
+		return maskText(v, maskCode)
+	case "gender":
+		return maskText(v, maskGender)
 	}
 	switch {
 	case name == "name" || name == "nickname" || name == "also_known_as" || strings.HasSuffix(name, "_name"):

@@ -24,31 +24,42 @@ func Protect(d *Data, p Profile) {
 		d.Documents = mapDocuments(d.Documents, func(doc Document) string { return maskNumber(doc.DocumentNumber) })
 		d.Media = closeMedia(d.Media)
 		d.VerifiedClaims = maskVerified(d.VerifiedClaims)
-		d.Decisions = hideAddresses(d.Decisions, maskEmail)
+		d.hideTerms()
 	default:
 		d.PII = PII{Profile: ProfileNone}
 		d.ExtractedClaims = nil
 		d.Documents = mapDocuments(d.Documents, func(Document) string { return "" })
 		d.Media = closeMedia(d.Media)
 		d.VerifiedClaims = nil
-		d.Decisions = hideAddresses(d.Decisions, func(string) string { return "" })
+		nothing := func(string) string { return "" }
+		d.Decisions = hideReviewers(d.Decisions, nothing, nothing)
+		hideProse(d)
 	}
 }
 
-// hideAddresses returns steps with each reference to a reviewer that is an e-mail address replaced by the result of
-// hide. It copies them on a change.
-func hideAddresses(steps []DecisionStep, hide func(address string) string) []DecisionStep {
-	copied := false
-	for i, step := range steps {
-		if !strings.Contains(step.ActorRef, "@") {
-			continue
+// hideReviewers returns steps with each reference to a reviewer that is an e-mail address, or that may be a name,
+// replaced by the result of address or name.
+func hideReviewers(steps []DecisionStep, address, name func(string) string) []DecisionStep {
+	return edited(steps, func(step *DecisionStep) {
+		switch ref := step.ActorRef; {
+		case strings.Contains(ref, "@"):
+			step.ActorRef = address(ref)
+		case !HarmlessID(ref) && !HarmlessWord(ref):
+			step.ActorRef = name(ref)
 		}
-		if !copied {
-			steps, copied = slices.Clone(steps), true
-		}
-		steps[i].ActorRef = hide(step.ActorRef)
+	})
+}
+
+// edited returns a copy of list with every item edited: others share the list.
+func edited[T any](list []T, edit func(*T)) []T {
+	if len(list) == 0 {
+		return list
 	}
-	return steps
+	list = slices.Clone(list)
+	for i := range list {
+		edit(&list[i])
+	}
+	return list
 }
 
 // mapDocuments returns docs with each number replaced by the result of number. It copies them on a change.
