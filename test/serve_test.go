@@ -498,11 +498,11 @@ func serveSecond(t *testing.T, b *bridge) {
 		{"data directory", "data_dir: " + other.dir, "data_dir: " + b.dir, "data directory " + b.dir +
 			" is in use by another kycbridge"},
 		{"callback port", "listen: " + freeport.Local(other.callbacks), "listen: " + freeport.Local(b.callbacks),
-			"kycbridge: listen: " + freeport.Local(b.callbacks) + " is in use by another program; stop it, or write another port"},
+			"\"error\":\"listen: " + freeport.Local(b.callbacks) + " is in use by another program; stop it, or write another port"},
 		{"consumer port", "embedded: {listen: \"" + freeport.Local(other.events), "embedded: {listen: \"" + freeport.Local(b.events),
-			"kycbridge: embedded.listen: " + freeport.Local(b.events) + " is in use by another program"},
+			"\"error\":\"embedded.listen: " + freeport.Local(b.events) + " is in use by another program"},
 		{"admin port", freeport.Local(other.admin), freeport.Local(b.admin),
-			"kycbridge: admin.listen: " + freeport.Local(b.admin) + " is in use by another program"},
+			"\"error\":\"admin.listen: " + freeport.Local(b.admin) + " is in use by another program"},
 	} {
 		config, err := os.ReadFile(other.config)
 		if err != nil {

@@ -2,7 +2,7 @@
 // publishes them as one canonical event on NATS.
 //
 // It exits with 0 when its work is done, including by a signal, and otherwise with 1 and a message on
-// standard error.
+// standard error: a line of the log if it is serve.
 package main
 
 import (
@@ -30,7 +30,9 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, errorOutput(err, os.Args[1:]))
+		if _, logged := errors.AsType[loggedError](err); !logged {
+			fmt.Fprintln(os.Stderr, errorOutput(err, os.Args[1:]))
+		}
 		os.Exit(1)
 	}
 }

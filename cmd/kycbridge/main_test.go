@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -124,15 +126,15 @@ func TestScripts(t *testing.T) {
 		{"serve --role receive", 1, "", "no role normalize with store.url: embedded", 1},
 		{"serve --role normalize", 1, "", "no role receive with store.url: embedded", 1},
 		{"serve --config none.yaml", 1, "",
-			"1 fault:\nnone.yaml: cannot be read: no such file or directory; name a readable file\n", 2},
-		{"serve --config " + bad, 1, "", "3 faults:\n" + bad + ":1: listn: unknown key", 4},
-		{"serve --config " + creds, 1, "", "2 faults:\nstore.credentials_file: the file cannot be read: no such file or " +
-			"directory (none.creds); name a readable file\nbus.tls.ca: the file cannot be read: is a directory (" + dir + ");", 3},
+			`"fault":"none.yaml: cannot be read: no such file or directory; name a readable file"`, 1},
+		{"serve --config " + bad, 1, "", `"fault":"` + bad + ":1: listn: unknown key", 3},
+		{"serve --config " + creds, 1, "", "\"fault\":\"store.credentials_file: the file cannot be read: no such file or " +
+			"directory (none.creds); name a readable file", 2},
 		{"payloads list --config " + creds, 1, "", "store.credentials_file: the file cannot be read: no such file", 3},
-		{"serve --config " + folder, 1, "", "kycbridge: data_dir: the folder " + good + "/data cannot be used: " + good +
-			": not a directory; name one in which this user may create, read and write files\n", 1},
+		{"serve --config " + folder, 1, "", `"error":"data_dir: the folder ` + good + "/data cannot be used: " + good +
+			": not a directory; name one in which this user may create, read and write files\"}\n", 1},
 		{"serve --config " + secrets, 1, "", secrets + ":1: admin.tokens_file: the file cannot be read: no such file or " +
-			"directory (" + dir + "/none); name a readable file\n", 3},
+			"directory (" + dir + "/none); name a readable file\"}\n", 2},
 		{"config check", 0, "listen: 127.0.0.1:8080\n", "configuration is valid\n", 1},
 		{"config check --config " + good, 0, "bearer:\n            - '[redacted]'\n", "configuration is valid\n", 1},
 		{"config check -c " + warned, 0, "provider: ondato\n",
@@ -185,6 +187,49 @@ func TestScripts(t *testing.T) {
 				t.Error("it shows a secret")
 			}
 		})
+	}
+}
+
+// TestServeEndsInTheLog: what ends serve is in the log, as lines of JSON at level error: whoever collects it reads
+// nothing else. A wrong command line is plain text, as for other commands.
+func TestServeEndsInTheLog(t *testing.T) {
+	dir := t.TempDir()
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const free = "listen: 127.0.0.1:0\nembedded: {listen: 127.0.0.1:0}\n"
+	for name, c := range map[string]struct {
+		file string
+		says []string // one part of each line
+	}{
+		"no file":    {"none.yaml", []string{"none.yaml: cannot be read"}},
+		"two faults": {file("faults.yaml", "listn: x\nlog: {level: loud}\n"), []string{"did you mean listen?", "log.level"}},
+		"files of a connection": {file("nats.yaml", "store: {url: 'nats://127.0.0.1:1', credentials_file: none.creds}\nbus: "+
+			"{url: 'nats://127.0.0.1:1', tls: {ca: "+dir+"}}\n"), []string{"store.credentials_file", "bus.tls.ca"}},
+		"a port in use": {file("busy.yaml", free+"admin: {listen: '"+busy.Addr().String()+"'}\ndata_dir: "+dir+"/data\n"),
+			[]string{"is in use by another program"}},
+	} {
+		got := finish(t, command(t, "serve", "--config", c.file))
+		lines := strings.Split(strings.TrimSuffix(got.stderr, "\n"), "\n")
+		if got.code != 1 || got.stdout != "" || len(lines) != len(c.says) {
+			t.Fatalf("%s: code %d, stdout:\n%s\nstderr:\n%s", name, got.code, got.stdout, got.stderr)
+		}
+		for i, line := range lines {
+			var said struct{ Level, TS, Msg, Fault, Error string }
+			if err := json.Unmarshal([]byte(line), &said); err != nil || said.Level != "error" || said.TS == "" ||
+				said.Msg == "" || !strings.Contains(said.Fault+said.Error, c.says[i]) {
+				t.Errorf("%s: %s", name, line)
+			}
+		}
 	}
 }
 

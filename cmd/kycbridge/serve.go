@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -30,7 +31,10 @@ func serveCommand(environ []string) *cobra.Command {
 Without --config it runs with an embedded NATS server in ./data and no accounts.
 With an external store, several processes may share the work: --role receive accepts
 callbacks, --role normalize makes events of them, --role poll polls open sessions at
-providers. The API for operators is available in every role.`,
+providers. The API for operators is available in every role.
+
+The log is written to standard error, one line for each message. So is the error that
+ends it, unless standard error is a terminal: there it is plain text, as of other commands.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			want, err := parseRoles(roles)
@@ -39,13 +43,14 @@ providers. The API for operators is available in every role.`,
 			}
 			config, err := app.LoadConfig(file, environ, app.ProviderCatalog())
 			if err != nil {
-				return err
+				return logEnd(cmd.ErrOrStderr(), "json", err)
 			}
-			if err := cmp.Or(config.Serves(want), config.CheckFiles()); err != nil {
-				return err
+			err = cmp.Or(config.Serves(want), config.CheckFiles())
+			if err == nil {
+				err = serve(cmd.Context(), config, want, cmd.ErrOrStderr(),
+					app.WithSource(app.Source{Path: file, Environ: environ}))
 			}
-			return serve(cmd.Context(), config, want, cmd.ErrOrStderr(),
-				app.WithSource(app.Source{Path: file, Environ: environ}))
+			return logEnd(cmd.ErrOrStderr(), config.Log.Format, err)
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file` (YAML)")
@@ -106,6 +111,31 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 			return err
 		}
 	}
+}
+
+// loggedError is an error that is in the log already.
+type loggedError struct{ error }
+
+func (e loggedError) Unwrap() error { return e.error }
+
+// logEnd logs the error that ends serve, with a line for each fault of a configuration: whoever collects the log finds
+// nothing else in it. A terminal gets plain text from main.
+func logEnd(stderr io.Writer, format string, err error) error {
+	if quietPipe(err) == nil || terminal(stderr) {
+		return err
+	}
+	log, _, unusable := newLogger(app.Log{Level: "error", Format: format}, stderr)
+	if unusable != nil {
+		return err
+	}
+	if config, ok := errors.AsType[*app.ConfigError](err); ok {
+		for _, f := range config.Faults {
+			log.Error("the configuration cannot be used; kycbridge does not start", zap.String("fault", f.String()))
+		}
+	} else {
+		log.Error("kycbridge ends because of an error", zap.String("error", err.Error()))
+	}
+	return loggedError{err}
 }
 
 // stopTimeout is how long a shutdown may take after callbacks in progress have been given their time
