@@ -66,6 +66,7 @@ func TestOverload(t *testing.T) {
 	// that it decreases to this limit or to 1,000 payloads. Three fifths of the rate of processing are left for that:
 	// where processing has become four times slower, it takes a quarter of a minute.
 	seconds, after := math.Inf(1), math.Inf(1)
+	slowedAt, refusedBefore := time.Now(), refused.Load()
 	for window := 0; window < 9 && seconds > 5 && after > 1000; window++ {
 		before, began, backlog := accepted.Load(), time.Now(), value("kycbridge_backlog_payloads")
 		time.Sleep(10 * time.Second)
@@ -76,6 +77,11 @@ func TestOverload(t *testing.T) {
 		seconds = after / (done / took)
 		t.Logf("%d accepted, %d answered 503; slowed down to %.0f a second while %.0f were processed; %.0f waited, %.0f s "+
 			"later %.0f, %.1f s of work", accepted.Load(), refused.Load(), taken/took, done/took, backlog, took, after, seconds)
+	}
+	// A connection repeats its callback as soon as it is answered 503. That takes a while, so that answering 503 does not
+	// take the processor time that events need.
+	if perSecond := float64(refused.Load()-refusedBefore) / time.Since(slowedAt).Seconds(); perSecond > manySenders {
+		t.Errorf("%.0f callbacks a second are answered 503", perSecond)
 	}
 	stop()
 	sending.Wait()

@@ -15,19 +15,19 @@ import (
 
 const (
 	// paceEvery is how often the backlog is measured.
-	paceEvery = 500 * time.Millisecond
+	paceEvery = 250 * time.Millisecond
 	// paceOver is the window over which the rate of processing is measured, in intervals of paceEvery.
-	paceOver = 10
+	paceOver = 20
 	// paceRecent is the newest part of the window: if processing becomes slower, the limit of callbacks is reduced at
 	// once.
-	paceRecent = 2
+	paceRecent = 4
 	// paceDrop is the smallest share of the window's rate to which this reduces the limit, so that a short stop of
 	// processing does not stop callbacks.
 	paceDrop = 0.25
 	// paceFrom is the backlog from which callbacks are slowed down, and paceUntil the one at which that ends, as the time
-	// that the processing takes. With paceFrom at three seconds the backlog reaches about five if callbacks arrive at
-	// four times the rate of processing until the next measurement.
-	paceFrom, paceUntil = 3 * time.Second, time.Second
+	// that the processing takes. With paceFrom at two seconds the backlog reaches three and a half if callbacks arrive at
+	// four times the rate of processing until the next measurement, and some more if processing becomes slower.
+	paceFrom, paceUntil = 2 * time.Second, time.Second
 	// paceLeast is a backlog that does not begin to slow callbacks down. It does not end that either: from many
 	// connections such a backlog would return at once.
 	paceLeast = 1000
@@ -35,12 +35,15 @@ const (
 	// payloads as are processed. For each second more they store a quarter less, but at least paceSlowest and at most
 	// paceFastest, as shares of the rate of processing. A large backlog that an outage has left must not keep callbacks
 	// from being stored.
-	paceSteady               = 2 * time.Second
+	paceSteady               = 1500 * time.Millisecond
 	paceSlowest, paceFastest = 0.4, 1.2
 	// paceOwn is the smallest part of that rate for one process, if others have stored nearly all payloads.
 	paceOwn = 0.1
 	// paceWait is how long a callback waits for its turn before it is answered 503.
 	paceWait = 3 * time.Second
+	// paceRefuse is how long a callback waits before it is answered 503 if its turn would come later than that. Senders
+	// may repeat it at once, and refusing them again and again takes processor time that the events need.
+	paceRefuse = time.Second
 )
 
 // progress is a measurement of the payload log.
@@ -77,9 +80,13 @@ func (p *pace) wait(ctx context.Context, size int) error {
 		p.own.Add(1)
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, paceWait)
+	turn, cancel := context.WithTimeout(ctx, paceWait)
 	defer cancel()
-	if err := limit.Wait(ctx); err != nil {
+	if err := limit.Wait(turn); err != nil { // at once, if its turn comes too late
+		select {
+		case <-time.After(paceRefuse):
+		case <-turn.Done():
+		}
 		return fmt.Errorf("events are behind: %w", kycbridge.ErrBusy)
 	}
 	p.own.Add(1)

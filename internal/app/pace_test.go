@@ -11,6 +11,7 @@ import (
 	"kycbridge/test/wait"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"kycbridge"
 )
@@ -24,8 +25,8 @@ func TestPaceDecides(t *testing.T) {
 	}{
 		"idle":                       {0, 0, false},
 		"events keep up":             {2000, 1500, false},
-		"three seconds of work":      {2000, 6000, false},
-		"more":                       {2000, 6100, true},
+		"two seconds of work":        {2000, 4000, false},
+		"more":                       {2000, 4100, true},
 		"little work, few payloads":  {10, 900, false},
 		"little work, many payloads": {10, 1100, true},
 		"nothing can be processed: all is accepted": {0, 1_000_000, false},
@@ -101,6 +102,23 @@ func TestPaceWaits(t *testing.T) {
 	}
 }
 
+// TestPaceRefusesSlowly: a callback without a turn is not refused at once, because many senders would repeat it at
+// once.
+func TestPaceRefusesSlowly(t *testing.T) {
+	p := &pace{log: zap.NewNop(), limit: rate.NewLimiter(0.1, 1)}
+	if err := p.wait(t.Context(), 0); err != nil {
+		t.Fatal(err) // the burst
+	}
+	began := time.Now()
+	err := p.wait(t.Context(), 0)
+	if took := time.Since(began); !errors.Is(err, kycbridge.ErrBusy) || took < paceRefuse || took > paceWait {
+		t.Errorf("refused after %s: %v", took, err)
+	}
+}
+
+// perSecondMeasured is how many measurements a second has.
+const perSecondMeasured = int(time.Second / paceEvery)
+
 // TestPaceFollows: when processing becomes slower, the backlog stops growing within two seconds, and a
 // short pause of processing does not stop callbacks.
 func TestPaceFollows(t *testing.T) {
@@ -111,27 +129,28 @@ func TestPaceFollows(t *testing.T) {
 		if p.limit != nil {
 			taken = float64(p.limit.Limit())
 		}
-		done := perSecond / 2
-		at, backlog, processed = at.Add(paceEvery), backlog+int(taken/2)-done, processed+done
+		done := perSecond / perSecondMeasured
+		at, backlog, processed = at.Add(paceEvery), backlog+int(taken)/perSecondMeasured-done, processed+done
 		p.note(progress{at: at, backlog: backlog, processed: uint64(processed), own: uint64(backlog + processed)})
 		return taken
 	}
-	for range 20 {
+	for range 2 * paceOver {
 		step(1000)
 	}
 	if !p.slows() {
 		t.Fatal("callbacks are not slowed down")
 	}
-	for range 4 {
+	for range 2 * perSecondMeasured {
 		step(500)
 	}
-	for before, i := backlog, 0; i < 200; i++ {
+	for before, i := backlog, 0; i < 400; i++ {
 		if step(500); backlog > before {
-			t.Errorf("%d half seconds later the backlog still grows: from %d to %d", i, before, backlog)
+			t.Errorf("%d measurements later the backlog still grows: from %d to %d", i, before, backlog)
 		}
 	}
-	step(0)
-	step(0)
+	for range perSecondMeasured {
+		step(0)
+	}
 	if allowed := step(0); allowed < 50 {
 		t.Errorf("processing stopped for a second, and %.0f callbacks a second are taken", allowed)
 	}
@@ -154,8 +173,9 @@ func paceKeepsTheLimit(t *testing.T, rate int) {
 		if p.limit != nil {
 			taken = min(taken, int(p.limit.Limit()))
 		}
-		done := min(rate/2, backlog+taken/2)
-		at, backlog, processed = at.Add(paceEvery), backlog+taken/2-done, processed+done
+		taken /= perSecondMeasured
+		done := min(rate/perSecondMeasured, backlog+taken)
+		at, backlog, processed = at.Add(paceEvery), backlog+taken-done, processed+done
 		p.note(progress{at: at, backlog: backlog, processed: uint64(processed), own: uint64(backlog + processed)})
 		return float64(backlog) / float64(rate)
 	}
@@ -164,12 +184,15 @@ func paceKeepsTheLimit(t *testing.T, rate int) {
 	}
 	backlog = 0 // the process has just started to receive so much
 	// Until a quarter of a minute after the start, and after a change of the rate.
-	changed := func(i int) bool { return i < 30 || i >= 400 && i < 430 || i >= 800 && i < 830 }
-	for i := range 1200 {
+	const first, second, settled = 200 * perSecondMeasured, 400 * perSecondMeasured, 15 * perSecondMeasured
+	changed := func(i int) bool {
+		return i < settled || i >= first && i < first+settled || i >= second && i < second+settled
+	}
+	for i := range 600 * perSecondMeasured {
 		switch i {
-		case 400:
+		case first:
 			rate /= 3
-		case 800:
+		case second:
 			rate *= 3
 		}
 		if got := seconds(); got > 5 && backlog > paceLeast && !changed(i) {
