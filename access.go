@@ -3,8 +3,11 @@ package kycbridge
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"kycbridge/event"
 )
 
 // Access is one use of the admin API, of the console, or of a command that opens the store itself. It
@@ -42,20 +45,20 @@ func (q AccessQuery) Selects(a Access) bool {
 		!a.Time.Before(q.Since) && (q.Until.IsZero() || a.Time.Before(q.Until))
 }
 
-// recordedFilters are the members of a filter whose values are times, numbers or words from fixed sets.
+// recordedFilters are the members of a filter whose values are times, numbers or words from fixed sets. by is not
+// among them: whoever searches may write anything there.
 var recordedFilters = []string{"via", "status", "reason", "since", "until", "limit", "from", "older_than", "dry_run",
-	"confirm", "reveal", "timeline", "by"}
+	"confirm", "reveal", "timeline"}
 
 // FilterWords describes a filter for the access log. Values that may be arbitrary text, such as ids
-// and searched texts, are left out. Provider, account and verification are members of the record.
+// and searched texts, are left out: a filter may be recorded before it is checked. Provider, account and verification
+// are members of the record.
 func FilterWords(filter map[string]any) string {
 	var words []string
 	for name, value := range filter {
 		switch {
 		case name == "provider" || name == "account" || name == "verification":
-		case name == "older_than" && !isAgeOrTime(value):
-			words = append(words, name+"=…")
-		case slices.Contains(recordedFilters, name):
+		case slices.Contains(recordedFilters, name) && isRecorded(name, value):
 			words = append(words, fmt.Sprintf("%s=%v", name, value))
 		default:
 			words = append(words, name+"=…")
@@ -65,12 +68,20 @@ func FilterWords(filter map[string]any) string {
 	return strings.Join(words, " ")
 }
 
-// isAgeOrTime reports whether a value that was not checked yet is an age or a time. Other text may be about a person.
-func isAgeOrTime(value any) bool {
-	text, _ := value.(string)
+// isRecorded reports whether a value is a word of the vocabulary, a number, an age or a time. Other text may be about a
+// person.
+func isRecorded(name string, value any) bool {
+	text, ok := value.(string)
+	if !ok {
+		return true // a number, yes or no
+	}
+	if name == "limit" || name == "from" {
+		_, err := strconv.ParseUint(text, 10, 63)
+		return err == nil
+	}
 	if _, err := ParseAge(text); err == nil {
 		return true
 	}
 	_, err := time.Parse(time.RFC3339, text)
-	return err == nil
+	return err == nil || event.HarmlessWord(text, QuarantineMalformed)
 }

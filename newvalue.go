@@ -3,6 +3,7 @@ package kycbridge
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"kycbridge/document"
 	"kycbridge/event"
@@ -34,15 +35,29 @@ func (n *Normalizer) newValues(p Payload, doc document.Object) []NewValue {
 	return harmlessValues(account.Provider.NewValues(doc, p.Via), p.Provider)
 }
 
-// harmlessValues omits words that may be personal. Values that differed only in these are merged.
+// harmlessValues omits words, and names of new fields, that may be personal: pointers are in the log and in metrics.
+// Values that differed only in these are merged.
 func harmlessValues(found []NewValue, provider string) []NewValue {
 	for i := range found {
 		if found[i].Kind == NewWord && !event.HarmlessWord(found[i].Value, provider) {
 			found[i].Value = ""
+		}
+		if found[i].Kind == NewField {
+			found[i].Pointer = harmlessField(found[i].Pointer, provider)
 		}
 	}
 	slices.SortFunc(found, func(a, b NewValue) int {
 		return cmp.Or(cmp.Compare(a.Pointer, b.Pointer), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Value, b.Value))
 	})
 	return slices.Compact(found)
+}
+
+// harmlessField is the pointer of a new field with its name withheld if that may be personal. The names before it are
+// those of the schema.
+func harmlessField(pointer, provider string) string {
+	last := strings.LastIndexByte(pointer, '/') + 1
+	if event.HarmlessName(pointer[last:], provider) {
+		return pointer
+	}
+	return pointer[:last] + document.Withheld
 }

@@ -8,10 +8,11 @@ import (
 
 func TestNewWordsAreHarmless(t *testing.T) {
 	got := harmlessValues([]NewValue{
-		{NewWord, "/a", "Frozen"}, {NewWord, "/a", "Testa"}, {NewWord, "/a", "Testa Sample"}, {NewField, "/b", ""},
-		{NewWord, "/c", "ACME_ID"},
+		{NewWord, "/a", "Frozen"}, {NewWord, "/a", "Testa"}, {NewWord, "/a", "Testa Sample"}, {NewField, "/riskLevel", ""},
+		{NewWord, "/c", "ACME_ID"}, {NewField, "/TestaSample", ""},
 	}, "acme")
-	want := []NewValue{{NewWord, "/a", ""}, {NewWord, "/a", "Frozen"}, {NewField, "/b", ""}, {NewWord, "/c", "ACME_ID"}}
+	want := []NewValue{{NewField, "/*", ""}, {NewWord, "/a", ""}, {NewWord, "/a", "Frozen"}, {NewWord, "/c", "ACME_ID"},
+		{NewField, "/riskLevel", ""}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -84,7 +84,7 @@ accounts:
 		Payloads                       int
 	}
 	want := []row{
-		{"idwise", "field", "/body/nickname", "", 1},
+		{"idwise", "field", "/body/*", "", 1},
 		{"idwise", "value", "/body/systemDecision", "Reassess", 1},
 		{"ondato", "field", "/payload/*", "", 3},
 		{"ondato", "field", "/payload/document/chip", "", 3},
@@ -94,7 +94,7 @@ accounts:
 		{"ondato", "value", "/payload/statusReason", "", 3},
 		{"signzy", "value", "/currentStatus", "PAUSED", 2},
 		{"signzy", "field", "/processingConfig/authKeyForReplay", "", 2},
-		{"signzy", "field", "/userInfo/name/nick", "", 2},
+		{"signzy", "field", "/userInfo/name/*", "", 2},
 	}
 
 	var report struct {

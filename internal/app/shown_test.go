@@ -3,10 +3,15 @@ package app
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"kycbridge"
+	"kycbridge/event"
+	"kycbridge/internal/archive"
+	"kycbridge/test/fixture"
 )
 
 // packed is a body in gzip.
@@ -62,6 +67,103 @@ func TestPackedBodiesAreShownUnpacked(t *testing.T) {
 		}
 		if strings.Contains(text, "203.0") || strings.Contains(text, "jane") {
 			t.Errorf("%s: a personal value is shown: %s", name, text)
+		}
+	}
+}
+
+// TestHeadersAreMasked: fields of the request, which are text of the caller, are shown only in known forms.
+func TestHeadersAreMasked(t *testing.T) {
+	w := newPayloadViewer(t)
+	for _, c := range []struct{ name, value, want string }{
+		{"User-Agent", "curl/7.88.1", "curl/7.88.1"},
+		{"User-Agent", "Apache-HttpClient/4.5.13 (Java/11.0.2)", "Apache-HttpClient/4.5.13 [masked]"},
+		{"User-Agent", "Ondato/1.0", "Ondato/1.0"},
+		{"User-Agent", "JaneSample/1.0", "[masked]"},
+		{"User-Agent", "curl/1988.07.30", "[masked]"},
+		{"User-Agent", "jane@example.com", "[masked]"},
+		{"X-Request-Id", "5d9cdbe2-14f8-4a3e-9d0a-1f6d6f3f5b11", "5d9cdbe2-14f8-4a3e-9d0a-1f6d6f3f5b11"},
+		{"X-Request-Id", "Jane Sample", "[masked]"},
+		{"Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+			"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+		{"Traceparent", "00-jane", "[masked]"},
+		{"Content-Encoding", "gzip", "gzip"},
+		{"Content-Encoding", "jane", "[masked]"},
+		{"Content-Type", "application/json; charset=UTF-8", "application/json; charset=UTF-8"},
+		{"Content-Type", "application/jane-sample", "[masked]"},
+		{"Content-Type", "application/json; name=jane", "[masked]"},
+		{"Content-Type", "text/plain; charset=jane", "[masked]"},
+	} {
+		p := kycbridge.Payload{Provider: "ondato", Account: "acme", Body: []byte("{}")}
+		if p.Header = map[string]string{c.name: c.value}; c.name == "Content-Type" {
+			p.Header, p.ContentType = nil, c.value
+		}
+		k := kycbridge.Kept{Payload: p, Shelf: kycbridge.ShelfRefused}
+		masked, revealed := w.archive.View(k, false), w.archive.View(k, true)
+		if got := masked.Headers[c.name] + masked.ContentType; got != c.want {
+			t.Errorf("%s: %s is shown as %s", c.name, c.value, got)
+		}
+		if got := revealed.Headers[c.name] + revealed.ContentType; got != c.value {
+			t.Errorf("%s: %s is revealed as %s", c.name, c.value, got)
+		}
+	}
+}
+
+// TestNamesOfMembersAreMasked: a person's name that is the name of a member is masked in the body, in the paths of its
+// faults and in the pointer of a new field, which is logged and counted.
+func TestNamesOfMembersAreMasked(t *testing.T) {
+	w := newPayloadViewer(t)
+	body := `{"ZqxvSample":true,"type":"KycIdentification.Approved","payload":{"status":"Approved","zqxv":{"id":"e1"},` +
+		`"Zqxv Sample":1}}`
+	p := kycbridge.Payload{ID: "ondato.acme.1", Provider: "ondato", Account: "acme", Via: event.ViaCallback,
+		VerificationID: "v", Body: []byte(body)}
+	k := kycbridge.Kept{Payload: p, Shelf: kycbridge.ShelfQuarantine,
+		Errors: []kycbridge.FieldError{{Path: "/payload/Zqxv/0/id", Message: "must be a string"}}}
+	masked, revealed := inJSON(t, w.archive.View(k, false)), inJSON(t, w.archive.View(k, true))
+	if strings.Contains(strings.ToLower(masked), "zqxv") || !strings.Contains(masked, `"/payload/*/0/id"`) ||
+		!strings.Contains(masked, `"status":"Approved"`) {
+		t.Errorf("masked: %s", masked)
+	}
+	if strings.Count(strings.ToLower(revealed), "zqxv") != 4 {
+		t.Errorf("revealed: %s", revealed)
+	}
+	if found := inJSON(t, w.work(t, p).New); strings.Contains(strings.ToLower(found), "zqxv") ||
+		!strings.Contains(found, `/*"`) {
+		t.Errorf("new values: %s", found)
+	}
+}
+
+// TestMemberNamesAreShown: every name in the fixtures is shown, except addresses of computers.
+func TestMemberNamesAreShown(t *testing.T) {
+	cases, err := fixture.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, c := range cases {
+		var doc any
+		if json.Unmarshal(c.Body, &doc) == nil {
+			namesIn(doc, func(name string) { names[name] = true })
+		}
+		for name := range names {
+			if _, err := netip.ParseAddr(name); err != nil && archive.MemberName(name, c.Provider) != name {
+				t.Errorf("%s: the name %s is masked: add it to event/personal_names.go", c.Dir(), name)
+			}
+		}
+		clear(names)
+	}
+}
+
+// namesIn passes the name of every member below v.
+func namesIn(v any, each func(string)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, inner := range v {
+			each(name)
+			namesIn(inner, each)
+		}
+	case []any:
+		for _, inner := range v {
+			namesIn(inner, each)
 		}
 	}
 }

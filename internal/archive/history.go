@@ -206,12 +206,14 @@ func sorted(open map[uint64]*HistoryPayload) []*HistoryPayload {
 // View is a payload in its visible form, without its disposition; see Show.
 func (a *Archive) View(k kycbridge.Kept, reveal bool) Shown {
 	s := Shown{
-		Entry: a.entryOf(k), ContentType: k.ContentType, Digest: k.Digest, Admitted: k.Placement,
+		Entry: a.entryOf(k), ContentType: mediaType(k.ContentType), Digest: k.Digest, Admitted: k.Placement,
 		Reference: maskUnless(k.Reference, reveal || event.HarmlessID(k.Reference)),
-		Part:      k.Part, Trigger: k.Trigger, Headers: k.Header, Errors: k.Errors, Masked: !reveal,
+		Part:      k.Part, Trigger: k.Trigger, Headers: headers(k), Errors: places(k.Errors, k.Provider), Masked: !reveal,
 	}
 	if reveal {
-		s.Event = k.Event
+		secrets := a.secrets(k)
+		s.Event, s.Errors = k.Event, k.Errors
+		s.ContentType, s.Headers = withoutSecrets(k.ContentType, secrets), revealed(k.Header, secrets)
 	}
 	s.Body, s.Text = a.body(k, reveal)
 	return s

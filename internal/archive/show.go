@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"kycbridge"
-	"kycbridge/document"
 	"kycbridge/event"
 )
 
@@ -211,12 +210,12 @@ func (w viewer) shown(pointer, key string, v any) any {
 	return v
 }
 
-// name is the visible name of a member. A possibly personal name, such as the address of a person's
-// computer, becomes a star; further ones in the same object are numbered.
+// name is the visible name of a member. A possibly personal name, such as that of a person or the address of a
+// person's computer, becomes a star; further ones in the same object are numbered.
 func (w viewer) name(name string, taken map[string]any) string {
 	shown := withoutSecrets(name, w.secrets)
 	if !w.reveal {
-		shown = document.Presentable(shown)
+		shown = MemberName(shown, w.provider)
 	}
 	if shown == name {
 		return name

@@ -11,6 +11,7 @@ import (
 	"kycbridge"
 	"kycbridge/document"
 	"kycbridge/event"
+	"kycbridge/internal/archive"
 )
 
 const (
@@ -30,13 +31,14 @@ func originsOf(k kycbridge.Kept, d *event.Data) []origin {
 		return nil
 	}
 	from := map[string][]string{} // pointers in the payload by value
-	leaves("", decoded(content), func(pointer, value string) { from[value] = append(from[value], pointer) })
+	name := func(name string) string { return archive.MemberName(name, k.Provider) }
+	leaves("", decoded(content), name, func(pointer, value string) { from[value] = append(from[value], pointer) })
 	raw, err := json.Marshal(d)
 	if err != nil {
 		return nil
 	}
 	var all []origin
-	leaves("", decoded(raw), func(pointer, value string) {
+	leaves("", decoded(raw), document.Presentable, func(pointer, value string) {
 		isCause := strings.HasPrefix(pointer, "/provider/event/") || strings.HasPrefix(pointer, "/payload/")
 		if places := from[value]; len(places) > 0 && !isCause && len(all) < maxOrigins {
 			all = append(all, origin{pointer, strings.Join(places[:min(len(places), 2)], ", ")})
@@ -54,16 +56,16 @@ func decoded(raw []byte) (v any) {
 	return v
 }
 
-// leaves passes every text and number below v, with its visible pointer.
-func leaves(pointer string, v any, each func(pointer, value string)) {
+// leaves passes every text and number below v, with its visible pointer: name returns the visible name of a member.
+func leaves(pointer string, v any, name func(string) string, each func(pointer, value string)) {
 	switch v := v.(type) {
 	case map[string]any:
-		for _, name := range slices.Sorted(maps.Keys(v)) {
-			leaves(pointer+"/"+document.Presentable(name), v[name], each)
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			leaves(pointer+"/"+name(key), v[key], name, each)
 		}
 	case []any:
 		for i, item := range v {
-			leaves(pointer+"/"+strconv.Itoa(i), item, each)
+			leaves(pointer+"/"+strconv.Itoa(i), item, name, each)
 		}
 	case string:
 		if len(v) >= shortestValue {

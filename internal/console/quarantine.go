@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge"
-	"kycbridge/document"
 	"kycbridge/internal/archive"
 )
 
@@ -37,20 +36,20 @@ func groupOf(k kycbridge.Kept) groupKey {
 		return g
 	}
 	if len(k.Errors) > 0 {
-		g.Place = placeOf(k.Errors[0])
+		g.Place = placeOf(k.Errors[0], k.Provider)
 	}
 	return g
 }
 
 // placeOf is a pointer and the expectation there.
-func placeOf(e kycbridge.FieldError) string {
+func placeOf(e kycbridge.FieldError, provider string) string {
 	parts := strings.Split(e.Path, "/")
 	for i, part := range parts {
 		if part != "" && strings.Trim(part, "0123456789") == "" {
 			parts[i] = "*"
 			continue
 		}
-		parts[i] = document.Presentable(part)
+		parts[i] = archive.MemberName(part, provider)
 	}
 	return strings.TrimSpace(strings.Join(parts, "/") + " " + e.Message)
 }
