@@ -10,15 +10,27 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"kycbridge/internal/regular"
 )
 
-// unreadable is the error of a file that cannot be read: its name, what is wrong with it, and what to do.
+// unreadable is the error of a file that cannot be read: its name, what is wrong with it, and what to do. A name that
+// may be a secret, written where a path belongs, is left out.
 func unreadable(name string, err error) error {
-	switch {
-	case name == "":
+	if name == "" {
 		return errNoName
+	}
+	hidden := regular.Named(name) == "" && name != inputName("-")
+	if hidden {
+		name = "the file"
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && hidden:
+		return fmt.Errorf("%w; name an existing file", syscall.ENOENT)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s: %w; name an existing file", name, syscall.ENOENT)
+	case errors.Is(err, regular.ErrIrregular):
+		return fmt.Errorf("%s cannot be read: %w; name a file", name, regular.ErrIrregular)
 	case errors.Is(err, syscall.EISDIR):
 		return fmt.Errorf("%s is a folder; name a file", name)
 	case errors.Is(err, syscall.ENOTDIR):
@@ -62,17 +74,24 @@ func withoutPath(err error) error {
 	return err
 }
 
-// openInput opens a file for reading; a folder is refused.
+// openInput opens a regular file for reading, or what the shell has passed as one, such as <(command): that is open
+// already, so it does not wait for anybody to open the other end.
 func openInput(name string) (*os.File, error) {
-	f, err := os.Open(name)
+	open := regular.Open
+	if passed(name) {
+		open = os.Open
+	}
+	f, err := open(name)
 	if err != nil {
 		return nil, unreadable(name, err)
 	}
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		f.Close()
-		return nil, unreadable(name, syscall.EISDIR)
-	}
 	return f, nil
+}
+
+// passed reports whether a name means something that this process had open when it was started.
+func passed(name string) bool {
+	folder := filepath.Dir(name)
+	return name == "/dev/stdin" || folder == "/dev/fd" || folder == "/proc/self/fd"
 }
 
 // inputName names an input in messages.

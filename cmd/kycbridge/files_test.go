@@ -52,6 +52,9 @@ func TestUnusableFiles(t *testing.T) {
 	if err := os.Mkdir("folder", 0o700); err != nil {
 		t.Fatal(err)
 	}
+	if err := syscall.Mkfifo("pipe", 0o600); err != nil {
+		t.Fatal(err)
+	}
 	const api = " --api http://127.0.0.1:1"
 	for _, c := range []struct{ args, empty, text string }{ // what is said about a file, "": it is not refused
 		{"verify x.zip --key FILE", "no public key; kycbridge log key prints it", "no public key of a log"},
@@ -72,8 +75,9 @@ func TestUnusableFiles(t *testing.T) {
 		{"try ondato ./FILE", "", ""},
 		{"send ondato ./FILE", "", ""},
 	} {
-		for file, want := range map[string]string{"none": ": no such file or directory; name an existing file",
-			"folder": " is a folder; name a file", "empty": c.empty, "text": c.text} {
+		for file, want := range map[string]string{"none.txt": ": no such file or directory; name an existing file",
+			"folder": " is a folder; name a file", "pipe": "pipe cannot be read: it is not a regular file, but a pipe, a socket " +
+				"or a device; name a file", "empty": c.empty, "text": c.text} {
 			if want == "" {
 				continue
 			}
@@ -84,6 +88,46 @@ func TestUnusableFiles(t *testing.T) {
 				t.Errorf("%s: %v", line, err)
 			}
 		}
+	}
+}
+
+// TestSecretsInPlaceOfPaths: a secret that was written where the path of a file belongs is not repeated.
+func TestSecretsInPlaceOfPaths(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const secret, api = "hunter2-Tok3n", " --api http://127.0.0.1:1"
+	for _, args := range []string{
+		"payloads list --token-file FILE" + api, "payloads list --token-file t --ca-file FILE" + api,
+		"payloads list --cert-file FILE --key-file FILE" + api, "find x --token-file FILE" + api,
+		"config diff --token-file FILE", "events --user u --password-file FILE", "events --creds FILE",
+		"events --decrypt FILE", "events --keys FILE", "payloads list --store nats://127.0.0.1:1 --creds FILE",
+		"simulate ondato --callback-secret-file FILE", "verify x.zip --key FILE", "payloads report --checkpoint FILE",
+		"start --request FILE" + api, "payloads import FILE", "payloads list --config FILE", "config check --config FILE",
+	} {
+		err := typedHere(t, strings.ReplaceAll(args, "FILE", secret))
+		if err == nil || strings.Contains(message(err), secret) {
+			t.Errorf("%s: %v", args, err)
+		}
+		if flag := regexp.MustCompile(`--[a-z-]+ FILE`).FindString(args); err != nil && !strings.Contains(args, "--c") &&
+			flag != "" && !strings.Contains(err.Error(), strings.TrimSuffix(flag, " FILE")) {
+			t.Errorf("%s: it does not name the flag: %v", args, err)
+		}
+	}
+}
+
+// TestPassedFiles: what the shell passes as a file, with <(command), is read like one.
+func TestPassedFiles(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if _, err := io.WriteString(writer, "text"); err != nil {
+		t.Fatal(err)
+	}
+	writer.Close()
+	raw, err := readInput(fmt.Sprintf("/dev/fd/%d", reader.Fd()), nil, 100)
+	if err != nil || string(raw) != "text" {
+		t.Errorf("%q %v", raw, err)
 	}
 }
 
@@ -127,9 +171,9 @@ func TestFileErrors(t *testing.T) {
 		err  error
 		want string
 	}{
-		{unreadable("x", at(syscall.EACCES)), "x: permission denied; name a file that this user may read"},
-		{unreadable("x", at(syscall.EIO)), "x cannot be read: input/output error; name another file"},
-		{unreadable("x", at(syscall.ENOTDIR)), "x: a part of this path is a file and not a folder; name an existing file"},
+		{unreadable("x.txt", at(syscall.EACCES)), "x.txt: permission denied; name a file that this user may read"},
+		{unreadable("x.txt", at(syscall.EIO)), "x.txt cannot be read: input/output error; name another file"},
+		{unreadable("x.txt", at(syscall.ENOTDIR)), "x.txt: a part of this path is a file and not a folder; name an existing file"},
 		{unreadable("", at(syscall.ENOENT)), "the name of the file is empty; write one"},
 		{unwritable("x", at(syscall.EACCES)),
 			"x cannot be written: permission denied; name a file where this user may write"},

@@ -22,16 +22,20 @@ import (
 type findFlags struct {
 	payloadFlags
 	asJSON, rebuild bool
+	shown           string // the id in messages
 }
 
 func findCommand(environ []string) *cobra.Command {
 	o := findFlags{payloadFlags: newPayloadFlags(environ)}
 	cmd := &cobra.Command{
-		Use:   "find ID",
+		Use:   "find ID|-",
 		Short: "Find a verification by any id, and show its history",
 		Long: `Find a verification by any id: the verification id, your external reference, one of the
 provider's, or that of a payload; whole, or its beginning as tables print it (at least 4
 characters of a verification id, at least 8 of others).
+
+With - the ID is read from standard input. Write an id that is about a person, such as an
+e-mail address, in this way: every user of the machine can read the arguments of a command.
 
 If one is found, its timeline is printed: payloads in order, the revisions they led to
 and the changes in each, or why there is none, and whether the provider is still polled. If
@@ -40,7 +44,8 @@ several are found, they are listed.
 Ids are looked up in an index of digests, which is updated within a second or two.
 --rebuild creates it again from the stored messages.`,
 		Example: `  kycbridge find case-4711 --config kyc.yaml
-  kycbridge find 786513b3 --token-file ./token --json`,
+  kycbridge find 786513b3 --token-file ./token --json
+  kycbridge find - --config kyc.yaml < reference.txt`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if o.rebuild && len(args) == 0 || !o.rebuild && len(args) == 1 {
 				return nil
@@ -54,7 +59,15 @@ Ids are looked up in an index of digests, which is updated within a second or tw
 			if o.rebuild {
 				return o.with(cmd, func(ctx context.Context, s store) error { return rebuild(ctx, cmd, s) })
 			}
-			return o.find(cmd, args[0])
+			id, err := searchedID(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			o.shown = id
+			if args[0] == "-" {
+				o.shown = "in standard input"
+			}
+			return o.find(cmd, id)
 		},
 	}
 	f := cmd.Flags()
@@ -62,6 +75,25 @@ Ids are looked up in an index of digests, which is updated within a second or tw
 	f.BoolVar(&o.asJSON, "json", false, "print the result as one JSON object")
 	f.BoolVar(&o.rebuild, "rebuild", false, "create the index of ids again from the stored messages")
 	return cmd
+}
+
+// longestID limits an id that is read from standard input, in bytes.
+const longestID = 4096
+
+// searchedID is the id of a command line, or the one in standard input for "-".
+func searchedID(cmd *cobra.Command, arg string) (string, error) {
+	if arg != "-" {
+		return arg, nil
+	}
+	raw, err := io.ReadAll(io.LimitReader(interruptible(cmd.Context(), cmd.InOrStdin()), longestID+1))
+	if err != nil {
+		return "", err
+	}
+	id := strings.TrimSpace(string(raw))
+	if id == "" || len(raw) > longestID || strings.ContainsAny(id, "\r\n") {
+		return "", usage(cmd, "standard input must hold one line, the ID")
+	}
+	return id, nil
 }
 
 // find searches for an id and prints the matches.
@@ -95,7 +127,7 @@ func (o *findFlags) find(cmd *cobra.Command, text string) error {
 // show prints the matches.
 func (o *findFlags) show(cmd *cobra.Command, r archive.SearchResult, text string, behind int) error {
 	if len(r.Found) == 0 {
-		err := nothingHas(text)
+		err := nothingHas(text, o.shown)
 		if behind > 0 {
 			err = fmt.Errorf("%w; %s are not in the index yet: try again, or write --rebuild", err,
 				plural(behind, "stored message"))
@@ -283,11 +315,11 @@ func rebuild(ctx context.Context, cmd *cobra.Command, s store) error {
 // shortestBeginning is the shortest searched beginning of a verification id, characters.
 const shortestBeginning = 4
 
-// nothingHas is the error of a search without a result.
-func nothingHas(text string) error {
+// nothingHas is the error of a search for text without a result; shown is text as the message repeats it.
+func nothingHas(text, shown string) error {
 	if utf8.RuneCountInString(text) < shortestBeginning {
 		return fmt.Errorf("nothing has exactly the id %s; to search by a beginning, write at least %d characters of a "+
-			"verification id, or 8 of another id", printable(text), shortestBeginning)
+			"verification id, or 8 of another id", printable(shown), shortestBeginning)
 	}
-	return fmt.Errorf("no verification or payload has the id %s, or one that begins with it", printable(text))
+	return fmt.Errorf("no verification or payload has the id %s, or one that begins with it", printable(shown))
 }

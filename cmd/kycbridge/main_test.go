@@ -154,7 +154,7 @@ func TestScripts(t *testing.T) {
 		{"events --subject kyc..x", 1, "", "--subject kyc..x: not a subject", 1},
 		{"events --user u", 1, "", "--user and --password-file go together", 1},
 		{"events --password-file f", 1, "", "--user and --password-file go together", 1},
-		{"events --user u --password-file none", 1, "", "--password-file: none: no such file or directory; name an " +
+		{"events --user u --password-file none.txt", 1, "", "--password-file: none.txt: no such file or directory; name an " +
 			"existing file (see: kycbridge events --help)\n", 1},
 		{"events --user u --password-file f --creds c", 1, "", "--creds and --user cannot be combined", 1},
 		{"events --url nats://u:hunter2-secret@/", 1, "", "--url: not the address of a NATS server", 1},

@@ -68,8 +68,8 @@ func TestSubmissionsRefused(t *testing.T) {
 	}{
 		"no step": {acmeSubmission("step", api, "--skip"), nil, "--step needed"},
 		"nothing": {acmeSubmission("step", api, "--step", "0"), nil, "--image or --skip needed"},
-		"no such file": {acmeSubmission("step", api, "--step", "0", "--image", "/nowhere"), nil,
-			"--image: /nowhere: no such file"},
+		"no such file": {acmeSubmission("step", api, "--step", "0", "--image", "nowhere/front.png"), nil,
+			"--image: nowhere/front.png: no such file"},
 		"no decision": {acmeSubmission("review", api), nil, "--decision needed"},
 		"unknown word": {acmeSubmission("review", api, "--decision", "Approved"), nil,
 			`/decision must be one of "approved", "rejected", "resubmit"`},

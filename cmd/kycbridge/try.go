@@ -22,6 +22,7 @@ import (
 	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
+	"kycbridge/internal/regular"
 	"kycbridge/test/fixture"
 )
 
@@ -299,7 +300,7 @@ func testCases(ctx context.Context, dir string, update bool, w io.Writer) error 
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return fmt.Errorf("%s is no folder; name the one with the cases", dir)
 	}
-	cases, err := fixture.LoadFrom(os.DirFS(dir), ".")
+	cases, err := fixture.LoadFrom(regular.Folder(dir), ".")
 	if err != nil {
 		return caseFault(err)
 	}

@@ -209,9 +209,9 @@ func (s *system) unreachable(err error) error {
 }
 
 func passwordFrom(file string) (string, error) {
-	raw, err := os.ReadFile(file)
+	raw, err := readFile(file)
 	if err != nil {
-		return "", fmt.Errorf("read password: %w", err)
+		return "", fmt.Errorf("read password: %w%s", err, pathShown(file))
 	}
 	return strings.TrimRight(string(raw), "\r\n"), nil
 }

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"kycbridge/internal/regular"
 )
 
 // LoadConfig reads the file at path ("": no file), overrides it with the KYCBRIDGE_ variables of environ and checks
@@ -24,9 +26,11 @@ func loadConfig(path string, environ []string, catalog Catalog) (*Config, fileDi
 		raw, err = readFile(path)
 		read.add(path, raw, err)
 		if err != nil {
-			return nil, read, &ConfigError{[]Fault{
-				{File: path, Problem: "cannot be read: " + err.Error(), Remedy: "name a readable file"},
-			}}
+			fault := Fault{File: regular.Named(path), Problem: "cannot be read: " + err.Error(), Remedy: "name a readable file"}
+			if fault.File == "" {
+				fault.Problem = "the configuration file " + fault.Problem
+			}
+			return nil, read, &ConfigError{[]Fault{fault}}
 		}
 	}
 	config, err := parseFiles(path, raw, environ, catalog, read)

@@ -44,7 +44,7 @@ func (c *Config) CheckFiles() error {
 			default:
 				continue
 			}
-			f.Problem += " (" + file.path + ")"
+			f.Problem += pathShown(file.path)
 			faults = append(faults, f)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -866,4 +867,66 @@ func tokenTexts(tokens []AdminToken) (texts []string) {
 // parseConfig parses and checks the text of a file.
 func parseConfig(path string, raw []byte, environ []string, catalog Catalog) (*Config, error) {
 	return parseFiles(path, raw, environ, catalog, fileDigests{})
+}
+
+// TestFilesThatNeverEnd: a named pipe or a device in place of a file is a fault at once. To read it would stop a start,
+// a command or a reload for ever.
+func TestFilesThatNeverEnd(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"secret":        "store: {url: 'nats://h', token_file: " + pipe + "}\n",
+		"device":        "store: {url: 'nats://h', token_file: /dev/zero}\n",
+		"certificate":   "tls: {cert: " + pipe + ", key: " + pipe + "}\n",
+		"NATS":          "store: {url: 'tls://h', credentials_file: " + pipe + "}\nbus: {url: 'tls://h', tls: {ca: " + pipe + "}}\n",
+		"key service":   "encryption: {vault: {address: 'https://vault.example.com', key: k, token: t, ca: " + pipe + "}}\n",
+		"configuration": "",
+	} {
+		file := pipe
+		if text != "" {
+			file = filepath.Join(dir, "kyc.yaml")
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		done := make(chan error, 1)
+		go func() {
+			config, err := LoadConfig(file, nil, ProviderCatalog())
+			if err == nil {
+				err = config.CheckFiles()
+			}
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			if err == nil || !strings.Contains(err.Error(), "it is not a regular file, but a pipe, a socket or a device") {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s: it waits", name)
+		}
+	}
+}
+
+// TestConfigurationNameIsNoSecret: a secret that was written in place of a path is not repeated.
+func TestConfigurationNameIsNoSecret(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for file, text := range map[string]string{"hunter2-Tok3n": "", "kyc.yaml": "store: {url: 'tls://h', " +
+		"credentials_file: hunter2-Tok3n}\nbus: {url: 'tls://h', tls: {ca: hunter2-Tok3n}}\n"} {
+		if text != "" {
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		config, err := LoadConfig(file, nil, ProviderCatalog())
+		if err == nil {
+			err = config.CheckFiles()
+		}
+		if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "no such file") {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
 }

@@ -5,12 +5,13 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"kycbridge/internal/regular"
 
 	"go.yaml.in/yaml/v3"
 
@@ -143,17 +144,9 @@ func (r *reader) secrets(key, file string, want fileContent) []string {
 	return out
 }
 
-// plainPath matches a path that no secret resembles: of several parts, or with a usual extension.
-var plainPath = regexp.MustCompile(
-	`^(/|\.{1,2}/)?([a-z0-9._-]+/)+[a-z0-9._-]+$|^[A-Za-z0-9_-]+\.(pem|crt|cer|key|keys|pub|jwk|txt|json|token|secret)$`)
-
-// pathShown is the path of a file for the end of a problem. It is "" if the text may be a secret that was written
-// where a path belongs: it is no file, is in no folder, and does not look like a path.
+// pathShown is the path of a file for the end of a problem; "" if the text may be a secret.
 func pathShown(path string) string {
-	folder := filepath.Dir(path)
-	_, noFile := os.Lstat(path)
-	_, noFolder := os.Stat(folder)
-	if noFile != nil && (noFolder != nil || folder == "." || folder == "/") && !plainPath.MatchString(path) {
+	if regular.Named(path) == "" {
 		return ""
 	}
 	return " (" + path + ")"
@@ -162,9 +155,9 @@ func pathShown(path string) string {
 // maxFile limits the configuration file and each secret file.
 const maxFile = 1 << 20
 
-// readFile reads a file up to maxFile. The error does not repeat the name.
+// readFile reads a regular file up to maxFile. The error does not repeat the name.
 func readFile(path string) (raw []byte, err error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err == nil {
 		defer f.Close()
 		raw, err = io.ReadAll(io.LimitReader(f, maxFile+1))

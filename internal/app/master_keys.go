@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -43,9 +42,9 @@ func (k KeyService) open() (*keys.Vault, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	if k.CA != "" {
-		pem, err := os.ReadFile(k.CA)
+		pem, err := readFile(k.CA)
 		if err != nil {
-			return nil, fmt.Errorf("ca: %w", err)
+			return nil, fmt.Errorf("ca: the file cannot be read: %w%s", err, pathShown(k.CA))
 		}
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(pem) {

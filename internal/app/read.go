@@ -115,7 +115,7 @@ func dialReader(o ReadOptions, refuse context.CancelCauseFunc) (*nats.Conn, erro
 func passwordOf(file string) (string, error) {
 	raw, err := readFile(file)
 	if err != nil {
-		return "", fmt.Errorf("read password file %s: %w", file, err)
+		return "", fmt.Errorf("read password file: %w%s", err, pathShown(file))
 	}
 	password := strings.TrimRight(string(raw), "\r\n")
 	if password == "" || strings.ContainsAny(password, "\r\n") {
