@@ -15,8 +15,10 @@ import (
 const clusterNodes = 3
 
 // startCluster returns a start of some processes of kycbridge at a cluster of NATS servers, which flush every message
-// before they acknowledge it.
-func startCluster(processes int) func(context.Context, programs, time.Duration, string) (*service, error) {
+// before they acknowledge it. Each process gets this share of a processor; 0 is no limit.
+func startCluster(
+	processes int, share float64,
+) func(context.Context, programs, time.Duration, string) (*service, error) {
 	return func(ctx context.Context, p programs, slow time.Duration, dir string) (*service, error) {
 		s := &service{}
 		nodes, err := s.startNodes(ctx, p, slow, dir)
@@ -42,6 +44,10 @@ func startCluster(processes int) func(context.Context, programs, time.Duration, 
 				return s, err
 			}
 			s.processes, s.callbacks = append(s.processes, process), append(s.callbacks, callbacks)
+			process.quota.share = share
+			if err := process.quota.apply(process.cmd.Process.Pid); err != nil {
+				return s, err
+			}
 			if err := process.ready(ctx, func() error { return answersOK(ctx, "http://"+admin+"/readyz") }); err != nil {
 				return s, err
 			}

@@ -37,8 +37,8 @@ type contender struct {
 func contenders(o options) []contender {
 	if o.scale {
 		return []contender{
-			{"two processes", []string{"KYC_PAYLOADS", "KYC_EVENTS"}, startCluster(2)},
-			{"one process", []string{"KYC_PAYLOADS", "KYC_EVENTS"}, startCluster(1)},
+			{"two processes", []string{"KYC_PAYLOADS", "KYC_EVENTS"}, startCluster(2, o.processors)},
+			{"one process", []string{"KYC_PAYLOADS", "KYC_EVENTS"}, startCluster(1, o.processors)},
 		}
 	}
 	return []contender{
@@ -156,6 +156,7 @@ type process struct {
 	name  string
 	log   string
 	ended chan struct{} // closed when it has ended and been waited for
+	quota quota
 }
 
 // startProcess runs a program in a folder. With slow, each of its flushes takes that much longer.
@@ -193,6 +194,7 @@ func startProcess(ctx context.Context, dir string, slow time.Duration, program s
 func (p *process) stop() {
 	_ = p.cmd.Process.Kill() // it may have ended already
 	<-p.ended
+	_ = p.quota.remove() // an empty group that stays takes nothing
 }
 
 // ready waits until ask returns no error.

@@ -1,7 +1,7 @@
 // Command bench compares kycbridge with a typical alternative, the peer in test/bench/peer: a Watermill service in
 // front of nats-server. Both get the same callbacks, one after the other, and both answer after an fsync. It prints
 // a table, and fails if anything but exactly one event was stored for each answer 200. With -scale it compares two
-// processes of kycbridge with one, at a cluster of three NATS servers.
+// processes of kycbridge with one, at a cluster of three NATS servers; -processors limits the processor time of each.
 package main
 
 import (
@@ -40,6 +40,7 @@ type options struct {
 	bodies      []body.Body
 	slow        time.Duration
 	scale       bool
+	processors  float64
 	json        bool
 }
 
@@ -51,6 +52,8 @@ func readOptions(args []string) (o options, err error) {
 	names := flags.String("bodies", "ondato,signzy", "bodies, separated by commas")
 	flags.DurationVar(&o.slow, "slow", 0, "how much longer a flush takes, as on a slower disk; needs strace")
 	flags.BoolVar(&o.scale, "scale", false, "compare two processes with one, at three NATS servers that keep three copies")
+	flags.Float64Var(&o.processors, "processors", 0, "with -scale: the processor time of each process of kycbridge, in "+
+		"processors, so that two processes do not use up the machine; needs the right to make control groups")
 	flags.BoolVar(&o.json, "json", false, "print every measurement as JSON instead of the table")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -60,6 +63,9 @@ func readOptions(args []string) (o options, err error) {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.reps < 1 || o.duration <= 0 || o.connections < 1 || o.slow < 0:
 		return o, errors.New("-reps, -d and -connections must be positive, -slow must not be negative")
+	}
+	if o.processors != 0 && (!o.scale || o.processors < 0.1) {
+		return o, errors.New("-processors must be at least 0.1, and needs -scale")
 	}
 	if _, err := exec.LookPath("strace"); o.slow > 0 && err != nil {
 		return o, fmt.Errorf("-slow delays system calls with strace, which is not installed: %w", err)
@@ -164,8 +170,9 @@ func printJSON(w io.Writer, m machine, o options, samples []sample) error {
 		Connections int      `json:"connections"`
 		Seconds     float64  `json:"seconds"`
 		SlowMS      float64  `json:"flush_longer_by_ms,omitempty"`
+		Processors  float64  `json:"processors_of_a_process,omitempty"`
 		Samples     []sample `json:"measurements"`
-	}{m, o.connections, o.duration.Seconds(), milliseconds(o.slow), samples})
+	}{m, o.connections, o.duration.Seconds(), milliseconds(o.slow), o.processors, samples})
 }
 
 // progress prints the current step if standard error is a terminal.

@@ -101,6 +101,9 @@ func printTables(w io.Writer, m machine, o options, samples []sample) error {
 	if o.slow > 0 {
 		fmt.Fprintf(&out, "; every flush takes %s longer", o.slow)
 	}
+	if o.processors > 0 {
+		fmt.Fprintf(&out, "; each process of kycbridge has %g processors, the NATS servers the rest", o.processors)
+	}
 	fmt.Fprintln(&out)
 	compared := contenders(o)
 	for _, b := range o.bodies {
