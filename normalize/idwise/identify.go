@@ -99,7 +99,8 @@ func hookReference(hook document.Object, event string) (reference, place string)
 	return "", "/body/" + names[0]
 }
 
-// exactNames maps folded event names to the exact ones: the vendor's own pages spell some of them differently.
+// exactNames maps folded event names to the exact ones: the vendor's own pages spell some of them differently. One
+// page says that the name of the AML event lacks a letter (https://docs.idwise.com/docs/aml-monitor-update-webhook).
 var exactNames = map[string]string{
 	"finishedstep":               "Finished Step",
 	"stepsubmitted":              "Step Submitted",
@@ -108,6 +109,7 @@ var exactNames = map[string]string{
 	"manuallyreviewed":           "Manually Reviewed",
 	"updatedjourney":             "Updated Journey",
 	"amlmonitorupdate":           "AML Monitor Update",
+	"amlmoniorupdate":            "AML Monitor Update",
 	"finishedspotcheck":          "Finished Spot Check",
 	"finishedongoingcheck":       "Finished Ongoing Check",
 	"verificationupdaterequired": "Verification Update Required",

@@ -195,6 +195,19 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
+// TestMisspeltMonitorUpdate: the vendor's page on this webhook says that the event's name lacks a letter. An update
+// that is not recognised would leave the old approval.
+func TestMisspeltMonitorUpdate(t *testing.T) {
+	const body = `,"body":{"journeyId":"j","systemDecision":"Refer","manualDecision":null,"previousSystemDecision":"Complete"}}`
+	for _, s := range []kycbridge.Settings{{}, {Confirm: true}} {
+		want := mapBody(t, `{"event":"AML Monitor Update"`+body, s)
+		got := mapBody(t, `{"event":"AML Monior Update"`+body, s)
+		if got.Effect == kycbridge.EffectNone || normalizetest.Brief(got) != normalizetest.Brief(want) {
+			t.Errorf("confirm %t:\n got %s\nwant %s", s.Confirm, normalizetest.Brief(got), normalizetest.Brief(want))
+		}
+	}
+}
+
 func TestDecisions(t *testing.T) {
 	const disagreement = "doubt unknown unconfirmed none"
 	hook := func(event, members string) string { return `{"event":"` + event + `","body":{` + members + `}}` }
