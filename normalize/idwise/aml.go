@@ -13,11 +13,15 @@ import (
 // ruleAML is the folded name of the rule whose details are in the aml object.
 const ruleAML = "noamlrecords"
 
-// datasets maps the lists of AML matches, folded, to reasons. Every other list is a watch list.
+// datasets maps the lists of AML matches, folded, to reasons. Every other list is a watch list. Relatives and
+// associates have a list of their own, which the vendor names in the plural (aml.md in
+// https://github.com/idwise/idwise.github.io).
 var datasets = map[string]string{
-	"politicallyexposedperson": "aml.pep",
-	"sanctions":                "aml.sanctions",
-	"adversemedia":             "aml.adverse_media",
+	"politicallyexposedperson":           "aml.pep",
+	"linkedtoapoliticallyexposedpersons": "aml.pep",
+	"linkedtoapoliticallyexposedperson":  "aml.pep",
+	"sanctions":                          "aml.sanctions",
+	"adversemedia":                       "aml.adverse_media",
 }
 
 const reasonWatchlist = "aml.watchlist"

@@ -440,6 +440,14 @@ func TestAML(t *testing.T) {
 			  {"datasets":["Adverse Media","Insolvency"]},{"datasets":["Sanctions","Politically Exposed Person","Fitness Probity"]}]}`,
 			event.ResultFailed, "aml.adverse_media aml.watchlist aml.pep aml.sanctions",
 		},
+		"linked to a politician": {
+			`"aml":{"applicability":"Applicable","matches":[{"datasets":["Linked to a Politically Exposed Persons"]}]}`,
+			event.ResultWarning, "aml.pep",
+		},
+		"lists of which none is a politician's": {
+			`"aml":{"applicability":"Applicable","matches":[{"datasets":["People of Interest","Regulatory Enforcement List"]}]}`,
+			event.ResultWarning, "aml.watchlist",
+		},
 	} {
 		o := mapBody(t, `{"system_decision":"Refer",`+row.body+`}`, kycbridge.Settings{})
 		if c := normalizetest.CheckOf(o, "aml"); c.Result != row.result || strings.Join(c.Reasons, " ") != row.codes ||
