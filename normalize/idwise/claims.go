@@ -35,7 +35,7 @@ func (r result) claims(cards []card, received time.Time) (event.Claims, []event.
 	if birth != "" {
 		values.SetClaim(claims, fieldBirth, dates.Birth(birth))
 	} else if !slices.ContainsFunc(cards, func(c card) bool { return slices.Contains(c.unread, fieldBirth) }) {
-		values.SetClaim(claims, fieldBirth, agreed(fieldBirth, "", func(c card) string { return c.dates[fieldBirth] }))
+		values.SetClaim(claims, fieldBirth, agreed(fieldBirth, "", birthOf(cards)))
 	}
 	number := numberOf(applicant["personal_number"])
 	values.SetClaim(claims, "personal_number", agreed("personal_number", number, func(c card) string {
@@ -45,7 +45,7 @@ func (r result) claims(cards []card, received time.Time) (event.Claims, []event.
 		return values.Gender(c.text("sex", "gender"))
 	}))
 	values.SetNationality(claims, agreed("nationalities", "", func(c card) string {
-		return values.Alpha3(c.text("nationality", "nationalitycode"))
+		return cmp.Or(values.Alpha3(c.text("nationalitycode")), values.Alpha3(c.text("nationality")))
 	}))
 	address := agreed("address", "", func(c card) string { return c.text("address", "fulladdress") })
 	if formatted := values.Clip(address, values.MaxClaim); formatted != "" {
@@ -86,6 +86,23 @@ func agreement(cards []card, of func(card) string) (value string, ok bool) {
 		}
 	}
 	return value, true
+}
+
+// birthOf returns how to read the date of birth of a document. A document that contains only the year agrees with
+// a date in that year.
+func birthOf(cards []card) func(card) string {
+	longest := ""
+	for _, c := range cards {
+		if date := c.dates[fieldBirth]; len(date) > len(longest) {
+			longest = date
+		}
+	}
+	return func(c card) string {
+		if date := c.dates[fieldBirth]; date == "" || !strings.HasPrefix(longest, date) {
+			return date
+		}
+		return longest
+	}
 }
 
 // plain returns text with single spaces.

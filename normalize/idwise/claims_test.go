@@ -77,6 +77,23 @@ func TestPersonsOfTwoDocuments(t *testing.T) {
 			`{}`, []string{shown("Nationality", "IN"), shown("Nationality", "IND")},
 			event.Claims{"nationalities": []string{"IND"}}, "",
 		},
+		"a demonym beside the code": {
+			`{}`, []string{shown("Nationality", "Jordanian", "Nationality Code", "JOR")},
+			event.Claims{"nationalities": []string{"JOR"}}, "",
+		},
+		"a code beside text in its place": {
+			`{}`, []string{shown("Nationality", "JO", "Nationality Code", "Jordanian"), shown("Nationality", "Jordanian")},
+			event.Claims{"nationalities": []string{"JOR"}}, "",
+		},
+		"the year alone": {`{}`, []string{shown("Year of Birth", "1990")}, event.Claims{"birthdate": "1990"}, ""},
+		"the year beside the date": {
+			`{}`, []string{shown("Year of Birth", "1980"), anna},
+			event.Claims{"given_name": "ANNA", "family_name": "ONE", "birthdate": "1980-01-01", "gender": "female"}, "",
+		},
+		"the year of another date": {
+			`{}`, []string{anna, shown("Year of Birth", "1981")},
+			event.Claims{"given_name": "ANNA", "family_name": "ONE", "gender": "female"}, "birthdate",
+		},
 		"the applicant counts": {
 			`{"full_name":"ANNA ONE","birth_date":"1979-05-05"}`,
 			[]string{anna, shown("First Name", "BERTA", "Last Name", "TWO", "Birth Date", "1981-01-01")},
@@ -117,6 +134,26 @@ func TestPersonsOfTwoDocuments(t *testing.T) {
 	}
 }
 
+// TestPassportNumberOnOtherDocuments: a visa or a card may show the number of the holder's passport, which is not
+// its own.
+func TestPassportNumberOnOtherDocuments(t *testing.T) {
+	for kind, want := range map[string]string{"Passport": "P1000001", "Visa": "", "Residence Permit": "", "ID Card": ""} {
+		for _, fields := range []string{
+			shown("Passport Number", "P1000001"),
+			shown("Passport Number", "P1000001", "Document Number", "D2000002"),
+		} {
+			want := want
+			if strings.Contains(fields, "D2000002") {
+				want = "D2000002"
+			}
+			o := fetched(t, `"documents":{"0":`+strings.Replace(fields, `"Passport"`, fmt.Sprintf("%q", kind), 1)+`}`)
+			if got := o.Documents[0].DocumentNumber; got != want {
+				t.Errorf("%s %s: %q, want %q", kind, fields, got, want)
+			}
+		}
+	}
+}
+
 // TestUnreadDates: a date that cannot be true is left out and reported at its place; no other date
 // replaces it.
 func TestUnreadDates(t *testing.T) {
@@ -141,6 +178,17 @@ func TestUnreadDates(t *testing.T) {
 	want := "issue_date_hijri passed birthdate undetermined date_of_expiry undetermined date_of_issuance undetermined"
 	if got := fieldsOf(o, "documents.1.data_extraction"); got != want {
 		t.Errorf("the second document: %s, want %s", got, want)
+	}
+}
+
+// TestBirthYearBesideDate: how well the year was read is not told of the date, and the date has precedence.
+func TestBirthYearBesideDate(t *testing.T) {
+	o := fetched(t, `"documents":{"0":`+shown("Year of Birth", "1991", "Birth Date", "1990-02-01")+`}`)
+	if got := fieldsOf(o, "documents.0.data_extraction"); got != "birthdate passed year_of_birth passed" {
+		t.Errorf("fields: %s", got)
+	}
+	if got := o.ExtractedClaims["birthdate"]; got != "1990-02-01" {
+		t.Errorf("birthdate: %v", got)
 	}
 }
 

@@ -31,14 +31,18 @@ const (
 	fieldExpiry = "date_of_expiry"
 )
 
-// dateFields are the dates with their folded labels; the first label with a value has precedence. Dates of
-// another calendar have labels of their own (Birth Date Hijri) and are never read.
+// labelBirthYear is the label of the year of birth, which a document may contain beside the whole date.
+const labelBirthYear = "yearofbirth"
+
+// dateFields are the dates with their folded labels; the first label with a value has precedence. Some documents
+// contain only the year of birth (field-names.md in https://github.com/idwise/idwise.github.io). Dates of another
+// calendar have labels of their own (Birth Date Hijri) and are never read.
 var dateFields = []struct {
 	field  string
 	read   func(*values.Dates, string) string
 	labels []string
 }{
-	{fieldBirth, (*values.Dates).Birth, []string{"birthdate", "dateofbirth", "dob"}},
+	{fieldBirth, (*values.Dates).Birth, []string{"birthdate", "dateofbirth", "dob", labelBirthYear}},
 	{fieldExpiry, (*values.Dates).Expiry, []string{"expirydate", "dateofexpiry", "expirationdate"}},
 	{fieldIssue, (*values.Dates).Issue, []string{"issuedate", "dateofissue", "issuancedate"}},
 }
@@ -83,10 +87,10 @@ func newCard(id string, entry document.Object, received time.Time) card {
 	return c
 }
 
-// fieldOf returns the name of a field of the check data_extraction.
+// fieldOf returns the name of a field of the check data_extraction. The year of birth was read on its own.
 func fieldOf(label, folded string) string {
 	for _, date := range dateFields {
-		if slices.Contains(date.labels, folded) {
+		if slices.Contains(date.labels, folded) && folded != labelBirthYear {
 			return date.field
 		}
 	}
@@ -139,6 +143,18 @@ func numberOf(v any) string {
 // converted.
 func (c card) country() string { return values.Alpha3(c.Text("issuing_country_code")) }
 
+// ownNumber returns the number of a document. A visa or a card may also contain the number of the holder's passport
+// (field-names.md in https://github.com/idwise/idwise.github.io), which is not its own.
+func (c card) ownNumber(label string) string {
+	if number := c.number("documentnumber"); number != "" {
+		return number
+	}
+	if strings.Contains(values.Fold(label), "passport") {
+		return c.number("passportnumber", "idnumber")
+	}
+	return c.number("idnumber")
+}
+
 // documents returns the presented documents: a step that was not taken yet has no type.
 func documents(cards []card) []event.Document {
 	shown := make([]event.Document, 0, len(cards))
@@ -148,7 +164,7 @@ func documents(cards []card) []event.Document {
 			continue
 		}
 		country := c.country()
-		doc := values.NewDocument(label, country, c.number("documentnumber", "passportnumber", "idnumber"))
+		doc := values.NewDocument(label, country, c.ownNumber(label))
 		doc.DocumentID = c.id
 		doc.DateOfIssuance = c.dates[fieldIssue]
 		doc.DateOfExpiry = c.dates[fieldExpiry]
