@@ -2,6 +2,7 @@ package kwikid
 
 import (
 	"slices"
+	"strings"
 
 	"kycbridge"
 	"kycbridge/document"
@@ -25,12 +26,19 @@ const (
 )
 
 // labels are the four events of the portal, folded (https://doc.app.getkwikid.com/docs/VideoFlow/Webhook);
-// their form on the wire is not known.
+// their form on the wire is not documented.
 var labels = map[string]label{
 	"makerapproved":   {"Maker Approved", event.StageMaker, event.OutcomeApproved, ""},
 	"makerrejected":   {"Maker Rejected", event.StageMaker, event.OutcomeRejected, reasonMakerRejected},
 	"checkerapproved": {"Checker Approved", event.StageChecker, event.OutcomeApproved, ""},
 	"checkerrejected": {"Checker Rejected", event.StageChecker, event.OutcomeRejected, reasonCheckerRejected},
+}
+
+// labelNamed returns the event of the portal that a word names. The files in which a KwikID installation logs its
+// callbacks are named kyc_checker_approved (storage paths in the public support notes of Unity Bank's portal).
+func labelNamed(word string) (l label, known bool) {
+	l, known = labels[strings.TrimPrefix(values.Fold(word), "kyc")]
+	return l, known
 }
 
 // labelKeys are the keys that may contain the event of a webhook, folded.
@@ -41,7 +49,7 @@ func labelOf(body document.Object) (label, bool) {
 	var found label
 	count := 0
 	search(map[string]any(body), labelDepth, func(key, value string) bool {
-		known, ok := labels[values.Fold(value)]
+		known, ok := labelNamed(value)
 		if ok && labelKeys[values.Fold(key)] && known.name != found.name {
 			found = known
 			count++
@@ -56,7 +64,7 @@ func labelOf(body document.Object) (label, bool) {
 func opposed(body document.Object) (found label, ok bool) {
 	said := map[event.Stage]label{}
 	search(map[string]any(body), labelDepth, func(_, value string) bool {
-		l, known := labels[values.Fold(value)]
+		l, known := labelNamed(value)
 		if !known {
 			return true
 		}
@@ -139,8 +147,8 @@ func disputed(doc any, depth int) bool {
 func rejects(body document.Object) bool {
 	return !search(map[string]any(body), labelDepth, func(_, value string) bool {
 		said := feedback{kind: values.Fold(value)}
-		return !said.rejects() && said.kind != values.Fold(statusRejected) &&
-			labels[said.kind].outcome != event.OutcomeRejected
+		named, _ := labelNamed(value)
+		return !said.rejects() && said.kind != values.Fold(statusRejected) && named.outcome != event.OutcomeRejected
 	})
 }
 
