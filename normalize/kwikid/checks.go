@@ -88,7 +88,8 @@ func matchOf(scores document.Object) (score float64, ok bool) {
 }
 
 // overall returns the check of one line of overall_summary. It is not documented what the line about the
-// selfie examines, so that line is not mapped to a face match.
+// selfie examines, so that line is not mapped to a face match. The vendor's sample calls the questions qna, Unity
+// Bank's portal calls them Questions (public support notes of that portal).
 func overall(title, result string, documents []string) event.Check {
 	name := values.Snake(title)
 	c := event.Check{
@@ -100,7 +101,7 @@ func overall(title, result string, documents []string) event.Check {
 		ProviderResult: values.Clip(result, values.MaxCode),
 	}
 	switch folded := values.Fold(title); {
-	case folded == "qna":
+	case folded == "qna" || folded == "questions":
 		c.Type = event.CheckQuestionnaire
 	case documentIDs[folded] != "":
 		c.Type = event.CheckDocumentAuthenticity

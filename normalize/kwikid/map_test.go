@@ -203,6 +203,28 @@ func TestOpposedTrigger(t *testing.T) {
 	}
 }
 
+// TestTitles: what the summary of a running portal lists, under titles that the vendor's sample does not have.
+func TestTitles(t *testing.T) {
+	o := mapKwikID(t, event.ViaFetch, `{"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001",
+		"session_status":"waiting","summary_data":{
+		"docs":[{"name":"Aadhaar","details":{"aadhaar_number":"XXXXXXXX4321"}}],
+		"overall_summary":[{"title":"Questions","success":true},{"title":"Aadhaar","success":false}]}}}`, kycbridge.Settings{})
+	want := []event.Document{{DocumentID: "aadhaar", Type: "in_aadhaar", DocumentNumber: "4321",
+		Issuer: &event.Issuer{CountryCode: "IND"}}}
+	if !reflect.DeepEqual(o.Documents, want) {
+		t.Errorf("documents: %+v", o.Documents)
+	}
+	for id, want := range map[string]string{
+		"overall_summary.questions": "questionnaire passed []",
+		"overall_summary.aadhaar":   "document_authenticity failed [aadhaar]",
+	} {
+		c := normalizetest.CheckOf(o, id)
+		if got := fmt.Sprint(c.Type, " ", c.Result, " ", c.DocumentIDs); got != want {
+			t.Errorf("%s: %s, want %s", id, got, want)
+		}
+	}
+}
+
 // TestDetails: the data of the documents in the summary, in any spelling of the members; disagreements are
 // reported.
 func TestDetails(t *testing.T) {

@@ -43,8 +43,9 @@ const (
 	titleAadhaar = "Aadhaar Card"
 )
 
-// documentIDs maps a folded title to a document's id; other titles (Signature Match) are not documents.
-var documentIDs = map[string]string{"pancard": idPAN, "aadhaarcard": idAadhaar}
+// documentIDs maps a folded title to a document's id; other titles (Signature Match) are not documents. The title
+// Aadhaar is that of Unity Bank's portal (public support notes of that portal).
+var documentIDs = map[string]string{"pancard": idPAN, "aadhaarcard": idAadhaar, "aadhaar": idAadhaar}
 
 // docs returns the documents of the summary.
 func (d session) docs() []document.Object {
