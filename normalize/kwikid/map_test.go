@@ -225,6 +225,31 @@ func TestTitles(t *testing.T) {
 	}
 }
 
+// TestNames: a session without an applicant's name has the name on which its documents agree.
+func TestNames(t *testing.T) {
+	const pan, aadhaar = `{"name":"Pan Card","details":{`, `{"name":"Aadhaar Card","details":{`
+	for _, row := range []struct{ extras, docs, want string }{
+		{`{}`, pan + `"name":"TESTA SAMPLE","fathers_name":"TESTO SAMPLE"}}`, "TESTA SAMPLE"},
+		{`{}`, pan + `"fathers_name":"TESTO SAMPLE"}}`, "<nil>"},
+		{`{}`, pan + `"name":"TESTA SAMPLE"}},` + aadhaar + `"Name":"Testa  Sample"}}`, "TESTA SAMPLE"},
+		{`{}`, pan + `"name":"TESTA SAMPLE"}},` + aadhaar + `"name":"TESTB SAMPLE"}}`, "<nil> differ"},
+		{`{}`, pan + `"name":"TESTA SAMPLE"}},{"name":"Signature Match","details":{"name":"TESTB SAMPLE"}}`, "TESTA SAMPLE"},
+		{`{"applicant_name":"Testa S"}`, pan + `"name":"TESTA SAMPLE"}},` + aadhaar + `"name":"TESTB SAMPLE"}}`, "Testa S"},
+	} {
+		o := mapKwikID(t, event.ViaFetch, `{"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001",
+			"session_status":"waiting","extras":`+row.extras+`,"summary_data":{"docs":[`+row.docs+`]}}}`, kycbridge.Settings{})
+		got := fmt.Sprint(o.ExtractedClaims["name"])
+		for _, f := range normalizetest.CheckOf(o, "docs.data_consistency").Fields {
+			if f.Field == "name" {
+				got += " differ"
+			}
+		}
+		if got != row.want {
+			t.Errorf("%s %s: %s, want %s", row.extras, row.docs, got, row.want)
+		}
+	}
+}
+
 // TestDetails: the data of the documents in the summary, in any spelling of the members; disagreements are
 // reported.
 func TestDetails(t *testing.T) {
@@ -658,7 +683,7 @@ func TestOddSessions(t *testing.T) {
 	  "user_id":17,"agent_id":{"a":1},"phone_number":"+919876543210","start_time":1772442000.5,"end_time":"soon","feedback":7,"link_id":["x"],
 	  "customer_IP":"SEEDED-IP","agent_region":"SEEDED-REGION",
 	  "extras":{"pan_number":null,"current_employer_name":"SEEDED-EMPLOYER","loan_amt":"SEEDED-LOAN","user_ip":"SEEDED-IP"},
-	  "summary_data":{"docs":[{"name":"Aadhaar Card","details":{"aadhaar_number":"2345 6789 0123","name":"SEEDED-DETAIL"},"facematch_score":{"score":0.9}},
+	  "summary_data":{"docs":[{"name":"Aadhaar Card","details":{"aadhaar_number":"2345 6789 0123","fathers_name":"SEEDED-DETAIL","address":"SEEDED-ADDRESS"},"facematch_score":{"score":0.9}},
 	    {"name":"Aadhaar Card","validator":{"success":"maybe","type":"x"}},null,"odd",{"name":"Voter Card","details":[]}],
 	  "overall_summary":[null,{"title":"Pan Card"},{"title":"Extra Look","success":"true"},{"title":"Extra Look","success":false},5],
 	  "qna":[{"q":"SEEDED-Q","a":"SEEDED-A"}],"user_info":{"location":"SEEDED-PLACE","latitude":12.345678,"longitude":77.654321}}}}`, kycbridge.Settings{})

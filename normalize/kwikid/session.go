@@ -129,24 +129,52 @@ func lastFourOf(details document.Object) string {
 }
 
 // claims returns the claims of the session. All come from the session itself, except the date of birth, which
-// is read from the documents. If the documents disagree on it, a failed check reports that.
+// is read from the documents, and the name, which is read from them if the session has none. If the documents
+// disagree on one of them, a failed check reports that.
 func (d session) claims(dates *values.Dates, s kycbridge.Settings) (event.Claims, []event.Check) {
 	claims := event.Claims{}
-	values.SetClaim(claims, "name", d.Text("extras", "applicant_name"))
+	var differ []event.CheckField
+	name, agreed := d.Text("extras", "applicant_name"), true
+	if strings.TrimSpace(name) == "" {
+		name, agreed = d.nameShown()
+	}
+	if !agreed {
+		differ = append(differ, event.CheckField{Field: "name", Result: event.ResultFailed})
+	}
+	values.SetClaim(claims, "name", name)
 	values.SetClaim(claims, "phone_number", values.PhoneNumber(d.Text("phone_number"), countryOf(s)))
 	if formatted := values.Clip(strings.TrimSpace(d.Text("extras", "current_address")), values.MaxClaim); formatted != "" {
 		values.SetAddress(claims, map[string]string{"formatted": formatted})
 	}
 	birth, agreed := d.birth()
 	values.SetClaim(claims, "birthdate", dates.Birth(birth))
-	if agreed {
+	if !agreed {
+		differ = append(differ, event.CheckField{Field: "birthdate", Result: event.ResultFailed})
+	}
+	if differ == nil {
 		return values.OrNil(claims), nil
 	}
 	return values.OrNil(claims), []event.Check{{
 		CheckID: "docs.data_consistency", Type: event.CheckDataConsistency, Result: event.ResultFailed,
-		Fields:  []event.CheckField{{Field: "birthdate", Result: event.ResultFailed}},
-		Reasons: []string{"data.inconsistent"}, DocumentIDs: []string{idPAN, idAadhaar},
+		Fields: differ, Reasons: []string{"data.inconsistent"}, DocumentIDs: []string{idPAN, idAadhaar},
 	}}
+}
+
+// nameShown returns the name on which all documents of the summary that have one agree; case and spaces do not
+// matter. A session that another system opens may lack the applicant's name, while the documents have it (public
+// support notes of Unity Bank's portal).
+func (d session) nameShown() (name string, agreed bool) {
+	for _, doc := range d.docs() {
+		said := strings.Join(strings.Fields(detail(doc, "name")), " ")
+		switch {
+		case said == "" || documentIDs[values.Fold(doc.Text("name"))] == "":
+		case name == "":
+			name = said
+		case !strings.EqualFold(name, said):
+			return "", false
+		}
+	}
+	return name, true
 }
 
 // birth returns the date of birth on which all documents of the summary that have one agree. A card may have
