@@ -140,9 +140,20 @@ type audit struct {
 	raw     string        // the result, unchanged
 	unknown bool          // a result is present, and its value is not known
 	word    event.Outcome // what the auditor's feedback begins with; "" if that is no decision
-	odd     bool          // the auditor's feedback contains an object that cannot be read
+	odd     bool          // the auditor's feedback contains an object that cannot be read, or wants the call repeated
 	locked  bool          // the session is locked for the checker
 	revisit bool          // the checker requests another review
+}
+
+// auditorMembers are the members with the auditor's words. The third one contains a code in some sessions, and in
+// others the category and the text of the feedback.
+var auditorMembers = [...]string{"auditor_feedback", "auditor_fdbk", "auditor_fdbk_code"}
+
+// repeatsCall reports whether an auditor's words begin with the category of calls that have to be repeated. The
+// vendor's support notes describe a session with kyc_result_approved in which the auditor's feedback begins with
+// Redo/Reopen and ends with REJECT, because the customer was not audible.
+func repeatsCall(text string) bool {
+	return strings.HasPrefix(text, "redo") || strings.HasPrefix(text, "reopen")
 }
 
 func (d session) audit() audit {
@@ -164,11 +175,11 @@ func (d session) audit() audit {
 	default:
 		a.locked = true
 	}
-	for _, name := range [...]string{"auditor_feedback", "auditor_fdbk"} {
+	for _, name := range auditorMembers {
 		for _, text := range texts(d.Value(name), searchDepth) {
 			text = strings.ToLower(strings.TrimLeft(text, "[\" \t\r\n"))
 			a.revisit = a.revisit || strings.Contains(text, "revisit")
-			a.odd = a.odd || holdsObject(text)
+			a.odd = a.odd || holdsObject(text) || repeatsCall(text)
 			switch {
 			case strings.HasPrefix(text, "reject"):
 				a.word = event.OutcomeRejected

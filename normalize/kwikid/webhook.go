@@ -26,7 +26,8 @@ const (
 )
 
 // labels are the four events of the portal, folded (https://doc.app.getkwikid.com/docs/VideoFlow/Webhook);
-// their form on the wire is not documented.
+// their form on the wire is not documented. Paths of callbacks of RBL's installation contain CHECKER_APPROVED (the
+// vendor's public support notes).
 var labels = map[string]label{
 	"makerapproved":   {"Maker Approved", event.StageMaker, event.OutcomeApproved, ""},
 	"makerrejected":   {"Maker Rejected", event.StageMaker, event.OutcomeRejected, reasonMakerRejected},
