@@ -55,9 +55,9 @@ liveness load loaded loading local locale locality location lock locked log logg
 lower machine made magnetic main maintenance maker manipulated manipulation manual manually many map mapped mask
 masked match matched matches matching maximum measure mechanism media medium meet meets member merged message met
 metadata method middle minimum minor minute minutes miscellaneous mismatch mismatched missing mobile mode model
-moderate modified moment monitor monitored monitoring more most mother motion move moved mp mrtd mrz multi multiple
-must mutual na name names national nationalities nationality native near need needed needs negative network never new
-next nfc no noise non none normal not note notes notice notification notified null number numbers oauth object
+moderate modified moment monior monitor monitored monitoring more most mother motion move moved mp mrtd mrz multi
+multiple must mutual na name names national nationalities nationality native near need needed needs negative network
+never new next nfc no noise non none normal not note notes notice notification notified null number numbers oauth object
 obscured observation observed obsolete obstructed obtained occluded occlusion occupation occurred ocr of off offer
 offline ogm oidc ok okay old older on onboarding once one ongoing only onto opaque open opened opening operation
 operator optical option optional or order origin original originator other others otk otp out outcome outdated outside
