@@ -88,8 +88,8 @@ func matchOf(scores document.Object) (score float64, ok bool) {
 }
 
 // overall returns the check of one line of overall_summary. It is not documented what the line about the
-// selfie examines, so that line is not mapped to a face match. The vendor's sample calls the questions qna, Unity
-// Bank's portal calls them Questions (public support notes of that portal).
+// selfie examines, so that line is not mapped to a face match. The vendor's sample calls the questions qna, a
+// bank's portal calls them Questions (public support notes of the vendor).
 func overall(title, result string, documents []string) event.Check {
 	name := values.Snake(title)
 	c := event.Check{

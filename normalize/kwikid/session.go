@@ -44,7 +44,7 @@ const (
 )
 
 // documentIDs maps a folded title to a document's id; other titles (Signature Match) are not documents. The title
-// Aadhaar is that of Unity Bank's portal (public support notes of that portal).
+// Aadhaar is that of a bank's portal (public support notes of the vendor).
 var documentIDs = map[string]string{"pancard": idPAN, "aadhaarcard": idAadhaar, "aadhaar": idAadhaar}
 
 // docs returns the documents of the summary.
@@ -162,7 +162,7 @@ func (d session) claims(dates *values.Dates, s kycbridge.Settings) (event.Claims
 
 // nameShown returns the name on which all documents of the summary that have one agree; case and spaces do not
 // matter. A session that another system opens may lack the applicant's name, while the documents have it (public
-// support notes of Unity Bank's portal).
+// support notes of the vendor).
 func (d session) nameShown() (name string, agreed bool) {
 	for _, doc := range d.docs() {
 		said := strings.Join(strings.Fields(detail(doc, "name")), " ")

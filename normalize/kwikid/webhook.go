@@ -26,8 +26,8 @@ const (
 )
 
 // labels are the four events of the portal, folded (https://doc.app.getkwikid.com/docs/VideoFlow/Webhook);
-// their form on the wire is not documented. Paths of callbacks of RBL's installation contain CHECKER_APPROVED (the
-// vendor's public support notes).
+// their form on the wire is not documented. Paths of callbacks of one installation contain CHECKER_APPROVED (public
+// support notes of the vendor).
 var labels = map[string]label{
 	"makerapproved":   {"Maker Approved", event.StageMaker, event.OutcomeApproved, ""},
 	"makerrejected":   {"Maker Rejected", event.StageMaker, event.OutcomeRejected, reasonMakerRejected},
@@ -36,7 +36,7 @@ var labels = map[string]label{
 }
 
 // labelNamed returns the event of the portal that a word names. The files in which a KwikID installation logs its
-// callbacks are named kyc_checker_approved (storage paths in the public support notes of Unity Bank's portal).
+// callbacks are named kyc_checker_approved (storage paths in public support notes of the vendor).
 func labelNamed(word string) (l label, known bool) {
 	l, known = labels[strings.TrimPrefix(values.Fold(word), "kyc")]
 	return l, known
