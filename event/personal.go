@@ -11,13 +11,14 @@ import (
 // stored-payload tool, the differences of a replay and the new words of providers use it. Unknown values
 // count as personal.
 
+// phoneClaims are the names of claims with a telephone number.
+var phoneClaims = []string{"phone_number", "msisdn", "phone", "mobile"}
+
 // maskClaim masks one claim by its name, without language tag; nil omits it.
 func maskClaim(name string, v any) any {
 	switch name {
 	case "birthdate", "date_of_birth":
 		return maskText(v, maskBirthdate)
-	case "phone_number", "msisdn", "phone", "mobile":
-		return maskText(v, maskNumber)
 	case "email":
 		return maskText(v, maskEmail)
 	case "address":
@@ -30,6 +31,8 @@ func maskClaim(name string, v any) any {
 		return maskText(v, maskGender)
 	}
 	switch {
+	case slices.Contains(phoneClaims, name):
+		return maskText(v, maskNumber)
 	case name == "name" || name == "nickname" || name == "also_known_as" || strings.HasSuffix(name, "_name"):
 		return maskText(v, maskName)
 	case idKey(name):

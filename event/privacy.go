@@ -20,6 +20,7 @@ func Protect(d *Data, p Profile) {
 		d.PII = PII{Profile: ProfileEncrypted}
 	case ProfileMasked:
 		d.PII = PII{Profile: ProfileMasked}
+		d.hideReference(maskNumber, maskEmail) // before the claims, which it is compared with
 		d.ExtractedClaims = maskClaims(d.ExtractedClaims)
 		d.Documents = mapDocuments(d.Documents, func(doc Document) string { return maskNumber(doc.DocumentNumber) })
 		d.Media = closeMedia(d.Media)
@@ -27,14 +28,44 @@ func Protect(d *Data, p Profile) {
 		d.hideTerms()
 	default:
 		d.PII = PII{Profile: ProfileNone}
+		nothing := func(string) string { return "" }
+		d.hideReference(nothing, nothing)
 		d.ExtractedClaims = nil
 		d.Documents = mapDocuments(d.Documents, func(Document) string { return "" })
 		d.Media = closeMedia(d.Media)
 		d.VerifiedClaims = nil
-		nothing := func(string) string { return "" }
 		d.Decisions = hideReviewers(d.Decisions, nothing, nothing)
 		hideProse(d)
 	}
+}
+
+// hideReference replaces the caller's own reference by the result of number or address if it is the person's telephone
+// number or an e-mail address. It should be an id without meaning, but some callers open KwikID's sessions with the
+// customer's telephone number as user_id (seen in bodies of one installation).
+func (d *Data) hideReference(number, address func(string) string) {
+	ref := d.ExternalReference
+	switch {
+	case strings.Contains(ref, "@"):
+		d.ExternalReference = address(ref)
+	case strings.HasPrefix(ref, "+") || d.hasNumber(digitsOf(ref)):
+		d.ExternalReference = number(ref)
+	}
+}
+
+// hasNumber reports whether digits are a telephone number among the claims, with its country code or without.
+func (d *Data) hasNumber(digits string) bool {
+	const fewest = 7 // without its area code
+	if len(digits) < fewest {
+		return false
+	}
+	for _, name := range phoneClaims {
+		claim, _ := scalar(d.ExtractedClaims[name])
+		known := digitsOf(claim)
+		if strings.HasSuffix(known, digits) || len(known) >= fewest && strings.HasSuffix(digits, known) {
+			return true
+		}
+	}
+	return false
 }
 
 // hideReviewers returns steps with each reference to a reviewer that is an e-mail address, or that may be a name,

@@ -429,6 +429,33 @@ func TestProtectReviewers(t *testing.T) {
 	}
 }
 
+// TestProtectReference: the caller's reference is masked like a claim if it is the person's telephone number or an
+// e-mail address, and the same again in a state that was protected before.
+func TestProtectReference(t *testing.T) {
+	for _, c := range []struct{ ref, phone, masked, none string }{
+		{"9876543210", "+919876543210", "****3210", ""},
+		{"+91 98765-43210", "+919876543210", "****3210", ""},
+		{"00919876543210", "+919876543210", "****3210", ""},
+		{"+15550100", "", "****0100", ""},
+		{"jane@example.com", "", "j***@example.com", ""},
+		{"9876543210", "", "9876543210", "9876543210"},
+		{"9876543210", "+15550100", "9876543210", "9876543210"},
+		{"3210", "+919876543210", "3210", "3210"}, // too short to be anybody's
+		{"order-543210", "+919876543210", "order-543210", "order-543210"},
+	} {
+		for p, want := range map[Profile]string{ProfileFull: c.ref, ProfileEncrypted: c.ref, ProfileMasked: c.masked,
+			ProfileNone: c.none} {
+			d := Data{ExternalReference: c.ref, ExtractedClaims: Claims{"phone_number": c.phone}}
+			if Protect(&d, p); d.ExternalReference != want {
+				t.Errorf("%s, %s: %q, want %q", p, c.ref, d.ExternalReference, want)
+			}
+			if Protect(&d, p); d.ExternalReference != want {
+				t.Errorf("%s, %s, again: %q, want %q", p, c.ref, d.ExternalReference, want)
+			}
+		}
+	}
+}
+
 // TestProtectIsIdempotent also checks the other guarantees for every case: the input's maps stay
 // unchanged, and a state that was published and read back is treated like the original.
 func TestProtectIsIdempotent(t *testing.T) {
