@@ -12,7 +12,7 @@ func TestBench(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and starts three programs")
 	}
-	for name, more := range map[string][]string{"beside the peer": nil, "at a cluster": {"-scale"}} {
+	for name, more := range map[string][]string{"beside the peer": {"-share", "60"}, "at a cluster": {"-scale"}} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
 			err := run(append([]string{"-reps", "1", "-d", "1s", "-bodies", "ondato"}, more...), &out)

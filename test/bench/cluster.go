@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -15,13 +14,11 @@ import (
 const clusterNodes = 3
 
 // startCluster returns a start of some processes of kycbridge at a cluster of NATS servers, which flush every message
-// before they acknowledge it. Each process gets this share of a processor; 0 is no limit.
-func startCluster(
-	processes int, share float64,
-) func(context.Context, programs, time.Duration, string) (*service, error) {
-	return func(ctx context.Context, p programs, slow time.Duration, dir string) (*service, error) {
+// before they acknowledge it. Each process gets o.processors of a processor.
+func startCluster(processes int) func(context.Context, programs, options, string) (*service, error) {
+	return func(ctx context.Context, p programs, o options, dir string) (*service, error) {
 		s := &service{}
-		nodes, err := s.startNodes(ctx, p, slow, dir)
+		nodes, err := s.startNodes(ctx, p, o, dir)
 		if err != nil {
 			return s, err
 		}
@@ -39,12 +36,12 @@ func startCluster(
 			if err := os.WriteFile(file, []byte(text+accounts()), 0o600); err != nil {
 				return s, err
 			}
-			process, err := startProcess(ctx, dir, 0, p.kycbridge, "serve", "--config", file)
+			process, err := startProcess(ctx, dir, o.fast(), p.kycbridge, "serve", "--config", file)
 			if err != nil {
 				return s, err
 			}
 			s.processes, s.callbacks = append(s.processes, process), append(s.callbacks, callbacks)
-			process.quota.share = share
+			process.quota.share = o.processors
 			if err := process.quota.apply(process.cmd.Process.Pid); err != nil {
 				return s, err
 			}
@@ -57,7 +54,7 @@ func startCluster(
 }
 
 // startNodes starts the NATS servers and returns their addresses.
-func (s *service) startNodes(ctx context.Context, p programs, slow time.Duration, dir string) ([]string, error) {
+func (s *service) startNodes(ctx context.Context, p programs, o options, dir string) ([]string, error) {
 	ports, err := freePorts(ctx, 2*clusterNodes)
 	if err != nil {
 		return nil, err
@@ -72,7 +69,7 @@ func (s *service) startNodes(ctx context.Context, p programs, slow time.Duration
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			return nil, err
 		}
-		node, err := startProcess(ctx, dir, slow, p.nats, "--config", file)
+		node, err := startProcess(ctx, dir, o, p.nats, "--config", file)
 		if err != nil {
 			return nil, err
 		}

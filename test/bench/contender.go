@@ -30,20 +30,22 @@ type contender struct {
 	name string
 	// streams hold a message for each payload; the last one holds the events.
 	streams []string
-	start   func(ctx context.Context, p programs, slow time.Duration, dir string) (*service, error)
+	subject string // of events with the time of receipt; "": without
+	start   func(ctx context.Context, p programs, o options, dir string) (*service, error)
 }
 
 // contenders are the two that are compared.
 func contenders(o options) []contender {
+	own, events := []string{"KYC_PAYLOADS", "KYC_EVENTS"}, "kyc.event.v1.>"
 	if o.scale {
 		return []contender{
-			{"two processes", []string{"KYC_PAYLOADS", "KYC_EVENTS"}, startCluster(2, o.processors)},
-			{"one process", []string{"KYC_PAYLOADS", "KYC_EVENTS"}, startCluster(1, o.processors)},
+			{"two processes", own, events, startCluster(2)},
+			{"one process", own, events, startCluster(1)},
 		}
 	}
 	return []contender{
-		{"kycbridge", []string{"KYC_PAYLOADS", "KYC_EVENTS"}, startKycbridge},
-		{"peer", []string{"PEER_EVENTS"}, startPeer},
+		{"kycbridge", own, events, startKycbridge},
+		{"peer", []string{"PEER_EVENTS"}, "", startPeer},
 	}
 }
 
@@ -66,7 +68,7 @@ func (s *service) stop() {
 }
 
 // startKycbridge starts one process with its embedded store.
-func startKycbridge(ctx context.Context, p programs, slow time.Duration, dir string) (*service, error) {
+func startKycbridge(ctx context.Context, p programs, o options, dir string) (*service, error) {
 	ports, err := freePorts(ctx, 3)
 	if err != nil {
 		return nil, err
@@ -78,7 +80,7 @@ func startKycbridge(ctx context.Context, p programs, slow time.Duration, dir str
 		return nil, err
 	}
 	s := &service{callbacks: ports[:1]}
-	process, err := startProcess(ctx, dir, slow, p.kycbridge, "serve", "--config", file)
+	process, err := startProcess(ctx, dir, o, p.kycbridge, "serve", "--config", file)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +106,7 @@ func accounts() string {
 }
 
 // startPeer starts nats-server, which flushes every message before it acknowledges it, and the peer.
-func startPeer(ctx context.Context, p programs, slow time.Duration, dir string) (*service, error) {
+func startPeer(ctx context.Context, p programs, o options, dir string) (*service, error) {
 	ports, err := freePorts(ctx, 2)
 	if err != nil {
 		return nil, err
@@ -116,7 +118,7 @@ func startPeer(ctx context.Context, p programs, slow time.Duration, dir string) 
 		return nil, err
 	}
 	s := &service{callbacks: ports[:1]}
-	server, err := startProcess(ctx, dir, slow, p.nats, "--config", file)
+	server, err := startProcess(ctx, dir, o, p.nats, "--config", file)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +126,7 @@ func startPeer(ctx context.Context, p programs, slow time.Duration, dir string) 
 	if err := server.ready(ctx, func() error { return s.connect(ports[1]) }); err != nil {
 		return s, err
 	}
-	peer, err := startProcess(ctx, dir, 0, p.peer, "-addr", ports[0], "-nats", "nats://"+ports[1], "-token", token)
+	peer, err := startProcess(ctx, dir, o.fast(), p.peer, "-addr", ports[0], "-nats", "nats://"+ports[1], "-token", token)
 	if err != nil {
 		return s, err
 	}
@@ -159,13 +161,12 @@ type process struct {
 	quota quota
 }
 
-// startProcess runs a program in a folder. With slow, each of its flushes takes that much longer.
-func startProcess(ctx context.Context, dir string, slow time.Duration, program string, args ...string) (
-	*process, error) {
-	command := append([]string{program}, args...)
-	if slow > 0 {
+// startProcess runs a program in a folder, on the processors and with the delay of each flush that o names.
+func startProcess(ctx context.Context, dir string, o options, program string, args ...string) (*process, error) {
+	command := slices.Concat(o.on, []string{program}, args)
+	if o.slow > 0 {
 		const flushes = "fsync,fdatasync,syncfs"
-		delay := strconv.FormatInt(slow.Microseconds(), 10)
+		delay := strconv.FormatInt(o.slow.Microseconds(), 10)
 		// With -D the started process becomes the program, and strace runs as a separate process.
 		command = append([]string{"strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", os.DevNull,
 			"-e", "trace=" + flushes, "-e", "inject=" + flushes + ":delay_exit=" + delay}, command...)

@@ -24,8 +24,9 @@ type load struct {
 	addrs       []string // one after the other for each connection
 	body        body.Body
 	connections int
-	sent        atomic.Int64 // numbers the payloads, so that each has its own verification
-	answered    int          // answers 200 of all sendings
+	sent        atomic.Int64            // numbers the payloads, so that each has its own verification
+	answered    int                     // answers 200 of all sendings
+	due         func(n int64) time.Time // when a callback is sent; nil: after the last answer
 }
 
 // sending is the outcome of one sending.
@@ -83,7 +84,7 @@ func (l *load) sendOne(ctx context.Context, addr string, s *sending, more func(n
 	answers := bufio.NewReader(conn)
 	for n := l.sent.Add(1); more(n); n = l.sent.Add(1) {
 		l.body.Renew(request[head:], int(n))
-		began := time.Now()
+		began := l.moment(n)
 		if err := conn.SetDeadline(began.Add(answerTimeout)); err != nil {
 			return err
 		}
@@ -102,6 +103,29 @@ func (l *load) sendOne(ctx context.Context, addr string, s *sending, more func(n
 		s.took = append(s.took, s.last.Sub(began))
 	}
 	return nil
+}
+
+// pace makes later callbacks due at so many a second.
+func (l *load) pace(perSecond float64) {
+	first, began := l.sent.Load()+1, time.Now()
+	l.due = func(n int64) time.Time {
+		return began.Add(time.Duration(float64(n-first) / perSecond * float64(time.Second)))
+	}
+}
+
+// moment waits until a callback is due and returns the time from which its answer counts: if all connections were
+// busy, the callback should have been sent earlier.
+func (l *load) moment(n int64) time.Time {
+	now := time.Now()
+	if l.due == nil {
+		return now
+	}
+	due := l.due(n)
+	if due.Before(now) {
+		return due
+	}
+	time.Sleep(due.Sub(now))
+	return time.Now()
 }
 
 // readAnswer reads one HTTP answer and returns its status.

@@ -41,7 +41,16 @@ type options struct {
 	slow        time.Duration
 	scale       bool
 	processors  float64
+	share       float64
+	apart       bool
+	on          []string // the command that starts a program on other processors than this process; nil: on all
 	json        bool
+}
+
+// fast are the options of a process whose flushes are never delayed.
+func (o options) fast() options {
+	o.slow = 0
+	return o
 }
 
 func readOptions(args []string) (o options, err error) {
@@ -54,6 +63,9 @@ func readOptions(args []string) (o options, err error) {
 	flags.BoolVar(&o.scale, "scale", false, "compare two processes with one, at three NATS servers that keep three copies")
 	flags.Float64Var(&o.processors, "processors", 0, "with -scale: the processor time of each process of kycbridge, in "+
 		"processors, so that two processes do not use up the machine; needs the right to make control groups")
+	flags.Float64Var(&o.share, "share", 0, "afterwards, send at this percentage of the measured rate too, and print how "+
+		"long answers and events take")
+	flags.BoolVar(&o.apart, "apart", false, "run this command on the last processor, and what it measures on the others")
 	flags.BoolVar(&o.json, "json", false, "print every measurement as JSON instead of the table")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -61,6 +73,8 @@ func readOptions(args []string) (o options, err error) {
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case o.share < 0 || o.share > 100:
+		return o, errors.New("-share must be a percentage")
 	case o.reps < 1 || o.duration <= 0 || o.connections < 1 || o.slow < 0:
 		return o, errors.New("-reps, -d and -connections must be positive, -slow must not be negative")
 	}
@@ -104,6 +118,11 @@ func run(args []string, stdout io.Writer) error {
 	machine, err := describe(ctx, dir)
 	if err != nil {
 		return err
+	}
+	if o.apart {
+		if o.on, err = apart(); err != nil {
+			return err
+		}
 	}
 	samples, err := measureAll(ctx, o, programs, dir)
 	if ctx.Err() != nil {
@@ -171,8 +190,9 @@ func printJSON(w io.Writer, m machine, o options, samples []sample) error {
 		Seconds     float64  `json:"seconds"`
 		SlowMS      float64  `json:"flush_longer_by_ms,omitempty"`
 		Processors  float64  `json:"processors_of_a_process,omitempty"`
+		Apart       bool     `json:"on_other_processors,omitempty"`
 		Samples     []sample `json:"measurements"`
-	}{m, o.connections, o.duration.Seconds(), milliseconds(o.slow), o.processors, samples})
+	}{m, o.connections, o.duration.Seconds(), milliseconds(o.slow), o.processors, o.apart, samples})
 }
 
 // progress prints the current step if standard error is a terminal.

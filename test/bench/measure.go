@@ -35,12 +35,17 @@ type sample struct {
 	P99          float64  `json:"answer_p99_ms"`
 	Processor    float64  `json:"processor_ms_per_payload,omitempty"`
 	Memory       float64  `json:"resident_mib"`
+	PacedRate    float64  `json:"paced_per_second,omitempty"`
+	PacedP50     float64  `json:"paced_answer_p50_ms,omitempty"`
+	PacedP99     float64  `json:"paced_answer_p99_ms,omitempty"`
+	DelayP50     float64  `json:"paced_event_p50_ms,omitempty"` // from the receipt to a subscriber
+	DelayP99     float64  `json:"paced_event_p99_ms,omitempty"`
 	Faults       []string `json:"faults,omitempty"`
 }
 
 // visit starts a contender in an empty folder, measures it and ends it.
 func visit(ctx context.Context, c contender, b body.Body, o options, p programs, dir string) (sample, error) {
-	s, err := c.start(ctx, p, o.slow, dir)
+	s, err := c.start(ctx, p, o, dir)
 	if s != nil {
 		defer s.stop()
 	}
@@ -76,7 +81,13 @@ func visit(ctx context.Context, c contender, b body.Body, o options, p programs,
 	if err := m.resources(ctx, s, o, before); err != nil {
 		return sample{}, err
 	}
-	m.Faults, err = faults(ctx, c, s, l.answered, warm, sent)
+	if o.share > 0 {
+		if err := m.paced(ctx, c, s, l, o); err != nil {
+			return sample{}, err
+		}
+	}
+	more, err := faults(ctx, c, s, l.answered, warm, sent)
+	m.Faults = append(m.Faults, more...)
 	return m, err
 }
 
@@ -85,9 +96,7 @@ func (m *sample) answers(sent sending, lastEvent time.Time) {
 	m.Answered = len(sent.took)
 	m.AnsweredRate = math.Round(float64(m.Answered) / sent.last.Sub(sent.began).Seconds())
 	m.EventRate = math.Round(float64(m.Answered) / lastEvent.Sub(sent.began).Seconds())
-	slices.Sort(sent.took)
-	m.P50 = milliseconds(sent.took[m.Answered/2])
-	m.P99 = milliseconds(sent.took[m.Answered*99/100])
+	m.P50, m.P99 = percentiles(sent.took)
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -89,22 +89,39 @@ func measures(o options) []measure {
 	if o.slow > 0 { // the processor time would be that of strace too
 		rows = slices.Delete(rows, 5, 7)
 	}
+	if o.share > 0 {
+		at := fmt.Sprintf("at %.0f %%: ", o.share)
+		rows = append(rows,
+			measure{at + "payloads a second", 0, func(s sample) float64 { return s.PacedRate }},
+			measure{at + "answer, median, ms", 1, func(s sample) float64 { return s.PacedP50 }},
+			measure{at + "answer, 99 %, ms", 1, func(s sample) float64 { return s.PacedP99 }},
+			measure{at + "from receipt to a reader, median, ms; 0: unknown", 1, func(s sample) float64 { return s.DelayP50 }},
+			measure{at + "from receipt to a reader, 99 %, ms", 1, func(s sample) float64 { return s.DelayP99 }})
+	}
 	return rows
+}
+
+// printHeading writes what was measured where.
+func printHeading(out io.Writer, m machine, o options) {
+	fmt.Fprintf(out, "%s, %s, nats-server %s, %s, %s, %d processors, %s; "+
+		"%d connections, %s each, medians of %d",
+		m.Date, m.Go, m.NATS, m.Kernel, m.CPU, m.Processors, m.FileSystem, o.connections, o.duration, o.reps)
+	if o.slow > 0 {
+		fmt.Fprintf(out, "; every flush takes %s longer", o.slow)
+	}
+	if o.apart {
+		fmt.Fprint(out, "; the load generator has the last processor for itself")
+	}
+	if o.processors > 0 {
+		fmt.Fprintf(out, "; each process of kycbridge has %g processors, the NATS servers the rest", o.processors)
+	}
+	fmt.Fprintln(out)
 }
 
 // printTables writes a table for each body: the medians of the repetitions.
 func printTables(w io.Writer, m machine, o options, samples []sample) error {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s, %s, nats-server %s, %s, %s, %d processors, %s; "+
-		"%d connections, %s each, medians of %d",
-		m.Date, m.Go, m.NATS, m.Kernel, m.CPU, m.Processors, m.FileSystem, o.connections, o.duration, o.reps)
-	if o.slow > 0 {
-		fmt.Fprintf(&out, "; every flush takes %s longer", o.slow)
-	}
-	if o.processors > 0 {
-		fmt.Fprintf(&out, "; each process of kycbridge has %g processors, the NATS servers the rest", o.processors)
-	}
-	fmt.Fprintln(&out)
+	printHeading(&out, m, o)
 	compared := contenders(o)
 	for _, b := range o.bodies {
 		fmt.Fprintf(&out, "\n| %s, %.1f kB | %s | %s | %[3]s / %[4]s |\n|---|---|---|---|\n", b.Provider,
