@@ -314,17 +314,23 @@ func TestPrefixes(t *testing.T) {
 		_, _ = io.WriteString(w, `{"Token": "x", "session_id": "s1", "session_data": {"session_id": "s1"}}`)
 	}))
 	defer server.Close()
-	api := kwikid.New(kwikid.Config{BaseURL: server.URL + "/", AgentPrefix: "a/", AppPrefix: "/b"},
-		rest.Options{RequestsPerSecond: 100})
-	_, err1 := api.Start(bg(t), linkStart())
-	_, err2 := api.Start(bg(t), formsStart(t))
-	_, err3 := api.Fetch(bg(t), kycbridge.Query{Reference: "s/1"})
-	if err := errors.Join(err1, err2, err3); err != nil {
-		t.Fatal(err)
-	}
-	want := "/a/v1/agent/generate_token /a/v1/agent/sendLink/ /b/v1/dkyc/push_user_data /a/v1/session/get_details/s/1"
-	if got := strings.Join(paths, " "); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
+	for prefixes, want := range map[[2]string]string{
+		{"a/", "/b"}: "/a/v1/agent/generate_token /a/v1/agent/sendLink/ /b/v1/dkyc/push_user_data " +
+			"/a/v1/session/get_details/s/1",
+		{"/", "/"}: "/v1/agent/generate_token /v1/agent/sendLink/ /v1/dkyc/push_user_data /v1/session/get_details/s/1",
+	} {
+		paths = nil
+		api := kwikid.New(kwikid.Config{BaseURL: server.URL + "/", AgentPrefix: prefixes[0], AppPrefix: prefixes[1]},
+			rest.Options{RequestsPerSecond: 100})
+		_, err1 := api.Start(bg(t), linkStart())
+		_, err2 := api.Start(bg(t), formsStart(t))
+		_, err3 := api.Fetch(bg(t), kycbridge.Query{Reference: "s/1"})
+		if err := errors.Join(err1, err2, err3); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(paths, " "); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
 	}
 }
 

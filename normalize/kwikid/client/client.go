@@ -45,8 +45,8 @@ type Config struct {
 	// BaseURL is https://<domain>.test.getkwikid.com or https://<domain>.app.getkwikid.com.
 	BaseURL            string
 	Username, Password string
-	AgentPrefix        string // "" is /agentapi
-	AppPrefix          string // "" is /appapi
+	AgentPrefix        string // "" is /agentapi, "/" is none
+	AppPrefix          string // "" is /appapi, "/" is none
 	// Country is the country of phone numbers without a country code, ISO 3166-1 alpha-2; "" is IN.
 	Country string
 	// FileHosts are the hosts from which images and videos may be fetched, besides the host of BaseURL. They get
@@ -81,11 +81,17 @@ func NewClient(c Config, o rest.Options) *Client {
 	return client
 }
 
+// prefix returns a prefix as it precedes a path. "/" is none: installations at a customer have the paths without
+// one (/v1/agent/generate_token), and two slashes at the beginning would be another path.
+// Source: app/conf.ini in https://github.com/Gaidax/FinInfo
 func prefix(given, fallback string) string {
 	if given == "" {
 		return fallback
 	}
-	return "/" + strings.Trim(given, "/")
+	if given = strings.Trim(given, "/"); given == "" {
+		return ""
+	}
+	return "/" + given
 }
 
 // authorized sends a call with the token. The header is auth, not Authorization.

@@ -35,7 +35,7 @@ type Config struct {
 	BaseURL string // https://api-preproduction.signzy.app, or another region or environment
 	Token   string // sent in Authorization unchanged, without a scheme
 	FlowID  string // for starts that name no flow
-	Prefix  string // of the paths; "" is /api/v3/otk-service
+	Prefix  string // of the paths; "" is /api/v3/otk-service, "/" is none
 	// ResultMethod is the method of the call that reads results, GET or POST; "" is GET. The documentation shows
 	// both, so the client tries the other method if this one is refused.
 	ResultMethod   string
@@ -69,7 +69,9 @@ func NewClient(c Config, o rest.Options) *Client {
 	if c.Prefix == "" {
 		c.Prefix = defaultPrefix
 	}
-	c.Prefix = "/" + strings.Trim(c.Prefix, "/")
+	if c.Prefix = strings.Trim(c.Prefix, "/"); c.Prefix != "" {
+		c.Prefix = "/" + c.Prefix
+	}
 	if c.ResultMethod = strings.ToUpper(c.ResultMethod); c.ResultMethod != http.MethodPost {
 		c.ResultMethod = http.MethodGet
 	}

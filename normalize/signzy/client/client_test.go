@@ -960,6 +960,10 @@ func TestAbilities(t *testing.T) {
 		c.ResultMethod != http.MethodGet {
 		t.Errorf("got %+v", c)
 	}
+	c := NewClient(Config{BaseURL: "https://signzy.example.com/otk", Prefix: "/"}, rest.Options{})
+	if got := c.url("create-journey-url"); got != "https://signzy.example.com/otk/create-journey-url" {
+		t.Errorf("without a prefix: %s", got)
+	}
 }
 
 // FuzzAnswers reads any body without a panic, and accepts no journey without an id.
