@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -399,6 +400,47 @@ func TestMediaStaysOnItsHosts(t *testing.T) {
 	if _, err := api.Media(bg(t),
 		kycbridge.MediaRequest{Ref: other.URL + "/away"}); kindOf(err) != kycbridge.ProviderMalformed || asked.Load() != 2 {
 		t.Errorf("a redirect was followed: %v", err)
+	}
+}
+
+// The token is for files of the API itself, and is sent only if they are refused without one.
+func TestMediaThatWantsTheToken(t *testing.T) {
+	var with []string
+	guard := func(w http.ResponseWriter, r *http.Request) {
+		switch token := r.Header.Get("auth"); {
+		case strings.HasSuffix(r.URL.Path, "/generate_token"):
+			_, _ = io.WriteString(w, `{"Token": "synthetic-token", "status_code": 200, "success": true}`)
+		case token == "":
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"message": "Missing authorization header"}`)
+		default:
+			with = append(with, r.Host+r.URL.Path)
+			_, _ = io.WriteString(w, "synthetic image")
+		}
+	}
+	own, other := httptest.NewServer(http.HandlerFunc(guard)), httptest.NewServer(http.HandlerFunc(guard))
+	defer own.Close()
+	defer other.Close()
+	api := kwikid.New(kwikid.Config{BaseURL: own.URL, AgentPrefix: "/", Username: "kycbridge01", Password: "Example0000",
+		FileHosts: []string{strings.TrimPrefix(other.URL, "http://")}}, rest.Options{RequestsPerSecond: 100})
+	const file = "/v1/download_content/bucket/images/1/selfie.jpg"
+	got, err := api.Media(bg(t), kycbridge.MediaRequest{Ref: own.URL + file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(got.Body); err != nil || string(body) != "synthetic image" {
+		t.Errorf("%q, %v", body, err)
+	}
+	got.Body.Close()
+	for _, ref := range []string{other.URL + file, own.URL + "/v1/session/get_details/s1",
+		own.URL + "/v1/download_content/../session/get_details/s1",
+		own.URL + "/v1/download_content/%2e%2e/session/get_details/s1"} {
+		if _, err := api.Media(bg(t), kycbridge.MediaRequest{Ref: ref}); kindOf(err) != kycbridge.ProviderCredentials {
+			t.Errorf("%s: %v", ref, err)
+		}
+	}
+	if want := []string{strings.TrimPrefix(own.URL, "http://") + file}; !slices.Equal(with, want) {
+		t.Errorf("the token went to %q", with)
 	}
 }
 
