@@ -69,11 +69,12 @@ func (f fault) code() int {
 func explain(e *kycbridge.ProviderError, body []byte) {
 	var f fault
 	if json.Unmarshal(body, &f) != nil {
+		f = fault{}
 		e.Message = rest.Clean(string(body))
 	} else {
 		f.explain(e)
 	}
-	e.Kind = kindOf(e, e.Status)
+	e.Kind = f.kindOf(e, e.Status)
 }
 
 func (f fault) explain(e *kycbridge.ProviderError) {
@@ -82,18 +83,27 @@ func (f fault) explain(e *kycbridge.ProviderError) {
 		pointers(f.Errors.Incorrect, "has not the form that the provider wants")...)
 }
 
+// noSuchSession is the internal error behind "Invalid session id": the search for the session found none.
+const noSuchSession = "list index out of range"
+
 // kindOf corrects the error kind that the status alone would give: KwikID answers 400 for an unknown session,
 // and a 400 of the token call is about the user name and password, which a caller of kycbridge cannot correct.
-func kindOf(e *kycbridge.ProviderError, code int) kycbridge.ProviderErrorKind {
+//
+// The member e is the text of an internal error. If it is another one than that of an unknown session, such as one
+// of the database, nothing is known about the session: counted as unknown it would fail after three such answers.
+// Source: https://doc.app.getkwikid.com/docs/VideoFlow/API_Integrations
+func (f fault) kindOf(e *kycbridge.ProviderError, code int) kycbridge.ProviderErrorKind {
 	switch {
 	case code != http.StatusBadRequest:
 		return e.Kind
 	case e.Call == callToken:
 		return kycbridge.ProviderCredentials
-	case e.Call == callDetails && strings.Contains(strings.ToLower(e.Message), "invalid session id"):
-		return kycbridge.ProviderNotFound
+	case e.Call != callDetails || !strings.Contains(strings.ToLower(e.Message), "invalid session id"):
+		return e.Kind
+	case f.E != "" && !strings.EqualFold(string(f.E), noSuchSession):
+		return kycbridge.ProviderUnavailable
 	}
-	return e.Kind
+	return kycbridge.ProviderNotFound
 }
 
 // Limits of what is copied from the vendor's list of fields: the number of fields, the length of a field in
@@ -147,7 +157,7 @@ func accept(call string, a rest.Answer, v any) error {
 	} else {
 		code = http.StatusBadRequest // KwikID's usual status of a failure; the body has no code
 	}
-	e.Kind = kindOf(e, code)
+	e.Kind = f.kindOf(e, code)
 	return e
 }
 
