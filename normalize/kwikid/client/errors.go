@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -177,6 +178,25 @@ func (f fault) kind(call string, a rest.Answer) kycbridge.ProviderErrorKind {
 	return kycbridge.ProviderMalformed
 }
 
+// refusedTokens are texts with which KwikID refuses a token with the status 200. It checks the token before
+// anything else, and sets the status 401 in all cases but two: a token that was issued in the future, as the clocks
+// of its servers see it, and one of another issuer.
+// Source: the module auth.decorators of a server of KwikID in a public repository.
+var refusedTokens = [...]string{"issued at time doesnt look right", "doesnt look like we issued this token"}
+
+// nameless returns the error for an answer that names no session. One that refuses the token is like a 401: nothing
+// was done, and another token may help.
+func nameless(call string, a rest.Answer) error {
+	var f fault
+	if a.Decode(&f) != nil || !slices.Contains(refusedTokens[:], strings.ToLower(f.text())) {
+		return errNoSession
+	}
+	e := &kycbridge.ProviderError{Kind: kycbridge.ProviderCredentials, Call: call, Status: a.Status, Sent: true,
+		Err: errLies}
+	f.explain(e)
+	return e
+}
+
 // checked returns a check that reads a 2xx into out. It sets out only if the answer names a session.
 func checked[T any](call string, out *T, session func(T) Text) func(rest.Answer) error {
 	return func(a rest.Answer) error {
@@ -185,7 +205,7 @@ func checked[T any](call string, out *T, session func(T) Text) func(rest.Answer)
 			return err
 		}
 		if session(read) == "" {
-			return errNoSession
+			return nameless(call, a)
 		}
 		*out = read
 		return nil
