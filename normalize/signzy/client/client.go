@@ -40,15 +40,18 @@ type Config struct {
 	// both, so the client tries the other method if this one is refused.
 	ResultMethod   string
 	ClientUniqueID string   // header x-client-unique-id, which some endpoints require; "" sends none
-	FileHosts      []string // hosts that images may be fetched from; nil is Signzy's two file services
+	FileHosts      []string // hosts that images may be fetched from; nil is Signzy's file services
 	PhoneAs        string   // how phone numbers are sent: PhoneAsText, or "" as the documented number
 }
 
 // PhoneAsText sends phone numbers as text, with their leading + if they have one.
 const PhoneAsText = "text"
 
-// DefaultFileHosts are the file services that were documented or observed.
-func DefaultFileHosts() []string { return []string{"persist.signzy.tech", "api.persist-global.com"} }
+// DefaultFileHosts are the file services that were documented or observed. Preproduction has its own.
+// Source: https://docs.signzy.com/contract360/persist-file-system
+func DefaultFileHosts() []string {
+	return []string{"persist.signzy.tech", "preproduction-persist.signzy.tech", "api.persist-global.com"}
+}
 
 // Client calls Signzy for one account. It may be used by several goroutines.
 type Client struct {

@@ -916,6 +916,15 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// Without file_hosts, the images of both environments can be opened.
+func TestFilesOfBothEnvironments(t *testing.T) {
+	for _, host := range []string{"persist.signzy.tech", "preproduction-persist.signzy.tech"} {
+		if err := rest.Allowed("https://"+host+"/api/files/1/download/1.jpeg", DefaultFileHosts()); err != nil {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+}
+
 func TestFilesOfOthersAreNotFetched(t *testing.T) {
 	var asked atomic.Int32
 	outside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
@@ -956,7 +965,7 @@ func TestAbilities(t *testing.T) {
 	if api.Step != nil || api.Fetch == nil || api.Start == nil || api.Media == nil {
 		t.Errorf("got %+v", api)
 	}
-	if c := NewClient(Config{Prefix: "otk/"}, rest.Options{}).config; c.Prefix != "/otk" || len(c.FileHosts) != 2 ||
+	if c := NewClient(Config{Prefix: "otk/"}, rest.Options{}).config; c.Prefix != "/otk" || len(c.FileHosts) != 3 ||
 		c.ResultMethod != http.MethodGet {
 		t.Errorf("got %+v", c)
 	}
