@@ -252,6 +252,21 @@ func TestOddErrors(t *testing.T) {
 	}
 }
 
+// A journey that has not ended must not be taken for a fault of the account, which polling waits for without end.
+func TestUnfinishedJourneys(t *testing.T) {
+	for body, want := range map[string]kycbridge.ProviderErrorKind{
+		`{"error": {"message": "The journey is not completed yet", "status": 401}}`: kycbridge.ProviderPending,
+		`{"error": {"message": "Authorization token is invalid", "status": 401}}`:   kycbridge.ProviderCredentials,
+	} {
+		s := startServer(t, simulate.Options{})
+		s.Can(CallGet, canned(401, []byte(body)))
+		_, err := New(config(s.URL()), quick(nil)).Fetch(t.Context(), kycbridge.Query{Reference: journey})
+		if e := providerError(t, err); e.Kind != want {
+			t.Errorf("%s: %s", body, e.Kind)
+		}
+	}
+}
+
 // fullStart is the documented request as a start.
 func fullStart() kycbridge.StartRequest {
 	return kycbridge.StartRequest{

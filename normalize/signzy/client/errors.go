@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"kycbridge"
 	"kycbridge/internal/rest"
@@ -44,13 +45,16 @@ func explainCreate(e *kycbridge.ProviderError, body []byte) {
 }
 
 // explainGet reads the error answer to a request for a journey. "Not found" may mean that the journey has not
-// ended yet, as in a sibling API; the answers for unfinished and unknown ids are not documented.
+// ended yet, as in a sibling API; the answers for unfinished and unknown ids are not documented. Another sibling,
+// which reads what a person has shared after giving consent, answers 401 until then: taken for a refused token, a
+// journey that nobody finishes would be polled without end (one integration).
 func explainGet(e *kycbridge.ProviderError, body []byte) {
 	explain(e, body)
-	switch e.Status {
-	case http.StatusNotFound:
+	unfinished := strings.Contains(strings.ToLower(e.Message), "not completed")
+	switch {
+	case e.Status == http.StatusNotFound, e.Status == http.StatusUnauthorized && unfinished:
 		e.Kind = kycbridge.ProviderPending
-	case http.StatusMethodNotAllowed:
+	case e.Status == http.StatusMethodNotAllowed:
 		e.Kind = kycbridge.ProviderForbidden
 	}
 }
