@@ -180,7 +180,7 @@ func (c *comparison) harmless(path string, v any) bool {
 	case strings.HasSuffix(path, "/score_raw/value"):
 		return aNumber.admits(v)
 	}
-	return isText && (HarmlessWord(s, c.provider) || isMoment(s) || isUUID(s))
+	return isText && (HarmlessWord(s, c.provider) || isMoment(s) && !isMidnight(s) || isUUID(s))
 }
 
 // shownName is the name of a member, if it looks like an identifier of a program.

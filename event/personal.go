@@ -176,18 +176,25 @@ func HarmlessID(s string) bool {
 	return true
 }
 
-// isMoment accepts an ISO 8601 instant, and seconds or milliseconds since 1970.
+// isMoment accepts an ISO 8601 instant, and seconds or milliseconds since 1970 of the years 2014 to 2033: other
+// numbers of ten digits are phone numbers. An instant before 2000 may be a date of birth.
 func isMoment(s string) bool {
 	const second, millisecond = len("1740906000"), len("1740906000000")
 	whole, decimals, _ := strings.Cut(s, ".")
 	if (len(whole) == second || len(whole) == millisecond) && allDigits(whole) && allDigits(decimals) {
-		return true
+		return "14" <= whole[:2] && whole[:2] <= "19"
 	}
-	if len(s) < dateBytes || !isDate(s[:dateBytes]) {
+	if len(s) < dateBytes || !isDate(s[:dateBytes]) || s < "2000" {
 		return false
 	}
 	clock := clockBytes(s[dateBytes:])
 	return clock > 0 && isZone(s[dateBytes+clock:])
+}
+
+// isMidnight reports whether an instant has no other time than midnight: in a member that is not named as a time it
+// may be a date of birth.
+func isMidnight(s string) bool {
+	return len(s) > dateBytes && strings.Trim(s[dateBytes:], "Tt 0:.Z+-") == ""
 }
 
 // isZone accepts Z, +05:30, +0530 and an empty text.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // hideProse replaces free text where a provider should send a word: its statuses, codes, names of checks and results.
@@ -153,10 +154,14 @@ func (p *prose) media(all []Media) []Media {
 	return out
 }
 
-// isPath reports whether each part of s is an id, or consists of words of the vocabulary and very short ones.
+// isPath reports whether each part of s is a UUID or a hexadecimal id, or consists of words of the vocabulary and very
+// short ones. Other ids do not count: a file's name such as jane-sample-1985.jpg has the form of one.
 func (p *prose) isPath(s string) bool {
+	if !isASCII(s) {
+		return false
+	}
 	for part := range strings.SplitSeq(s, "/") {
-		if HarmlessID(part) {
+		if isUUID(part) || isHexID(part) {
 			continue
 		}
 		long := slices.DeleteFunc(wordsOf(part), func(word string) bool { return len(word) <= len("ab") })
@@ -167,7 +172,17 @@ func (p *prose) isPath(s string) bool {
 	return true
 }
 
-// shortWords reports whether no word in s is longer than that.
+// isHexID reports whether s has the form of an id of 12 bytes or more in hexadecimal.
+func isHexID(s string) bool {
+	return len(s) >= 24 && strings.Trim(s, "0123456789abcdefABCDEF") == ""
+}
+
+// isASCII reports whether s has only characters that wordsOf knows: it reads all others as spaces between words.
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
+}
+
+// shortWords reports whether s is ASCII and no word in it is longer than that.
 func shortWords(s string, longest int) bool {
-	return !slices.ContainsFunc(wordsOf(s), func(word string) bool { return len(word) > longest })
+	return isASCII(s) && !slices.ContainsFunc(wordsOf(s), func(word string) bool { return len(word) > longest })
 }
