@@ -112,12 +112,16 @@ func digestOf(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// pack writes files uncompressed, in order and without times, so that the same files are always the same bytes.
+// packedAt is the time of every file in a bundle, the first that the format knows: strict readers refuse a date
+// without month and day.
+var packedAt = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// pack writes files uncompressed, in order and with one time, so that the same files are always the same bytes.
 func pack(files []file) ([]byte, error) {
 	var out bytes.Buffer
 	w := zip.NewWriter(&out)
 	for _, f := range files {
-		part, err := w.CreateHeader(&zip.FileHeader{Name: f.name, Method: zip.Store})
+		part, err := w.CreateHeader(&zip.FileHeader{Name: f.name, Method: zip.Store, Modified: packedAt})
 		if err != nil {
 			return nil, err
 		}

@@ -95,11 +95,12 @@ type Message struct {
 	Salt    []byte              `json:"salt"`
 }
 
-// Leaf is the leaf of the message.
+// Leaf is the leaf of the message. Headers are quoted in ASCII: which other characters %q shows unchanged depends on
+// the version of Go, and a proof must not.
 func (m Message) Leaf() Leaf {
 	var lines []string
 	for name, values := range m.Headers {
-		lines = append(lines, fmt.Sprintf("%q:%q\n", name, values))
+		lines = append(lines, fmt.Sprintf("%+q:%+q\n", name, values))
 	}
 	slices.Sort(lines)
 	return Leaf{Kind: m.Kind, Seq: m.Seq, Hash: Hash(m.Salt, m.Place+"\n"+strings.Join(lines, ""), m.Digest)}

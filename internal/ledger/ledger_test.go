@@ -3,6 +3,7 @@ package ledger
 import (
 	"crypto/ed25519"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"slices"
@@ -128,5 +129,16 @@ func TestCheckpoint(t *testing.T) {
 		if _, err := ParseVerifiers(bad); err == nil {
 			t.Errorf("%q is a key", bad)
 		}
+	}
+}
+
+// TestLeafIsThatOfTheDocumentation: the vector was computed without Go, as docs/payloads.md describes the hash.
+func TestLeafIsThatOfTheDocumentation(t *testing.T) {
+	m := Message{Kind: Payload, Seq: 7, Place: "payload.ondato.acme.x", Salt: []byte("salt"), Digest: "sha256:00",
+		Headers: map[string][]string{"Kyc-Event": {"Pr\u00fcfung \"\\\u2028\U0001F600"}, "Kyc-Via": {"a", "b"}}}
+	const want = "b069d8810dacb2a0fd10b6ce68872ddf54339cb95ddf9fa92085d6d9a310e1a1"
+	leaf := m.Leaf()
+	if got := hex.EncodeToString(leaf.Hash[:]); got != want {
+		t.Errorf("the hash is %s, not %s", got, want)
 	}
 }
