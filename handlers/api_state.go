@@ -31,13 +31,16 @@ func (s *api) state(c echo.Context, t *requestLog) error {
 	return sendJSON(c, http.StatusOK, shownTo(t.use.rights, data))
 }
 
-// shownTo is a state for a holder: without the right to reveal, no more than the profile masked permits.
+// shownTo is a state for a holder: without the right to reveal, no more than the profile masked permits. A state of
+// the profile encrypted is decrypted here, so it is shown as one of full.
 func shownTo(rights kycbridge.Rights, data *event.Data) *event.Data {
-	full := data.PII.Profile == event.ProfileFull || data.PII.Profile == ""
-	if !full || rights.Has(kycbridge.RightReveal) {
-		return data
+	shown := *data
+	if shown.PII.Profile == event.ProfileEncrypted {
+		shown.PII = event.PII{Profile: event.ProfileFull}
 	}
-	masked := *data
-	event.Protect(&masked, event.ProfileMasked)
-	return &masked
+	full := shown.PII.Profile == event.ProfileFull || shown.PII.Profile == ""
+	if full && !rights.Has(kycbridge.RightReveal) {
+		event.Protect(&shown, event.ProfileMasked)
+	}
+	return &shown
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -282,13 +283,31 @@ func TestAccessRecords(t *testing.T) {
 }
 
 // TestStateWithoutReveal: without the right to reveal a state is masked, remains a valid state, and the
-// state that others hold does not change.
+// state that others hold does not change. A state of the profile encrypted, which is decrypted here, is no exception.
 func TestStateWithoutReveal(t *testing.T) {
 	b := newAPIFixture(t, nil)
 	data := stateOf(kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: shownKey.VerificationID})
-	data.PII.Profile, data.Decision.Outcome = event.ProfileFull, event.OutcomeNone
+	data.Decision.Outcome = event.OutcomeNone
 	data.ExtractedClaims = event.Claims{"given_name": "TESTA"}
 	data.Documents = []event.Document{{Type: "passport", DocumentNumber: "DOC0000001"}}
+	for _, profile := range []event.Profile{event.ProfileFull, event.ProfileEncrypted} {
+		data.PII.Profile = profile
+		stateWithoutReveal(t, b, data)
+	}
+	data.PII.Profile = event.ProfileNone
+	if got := shownTo(kycbridge.Rights{kycbridge.RightRead}, data); !reflect.DeepEqual(got, data) {
+		t.Errorf("a state without values changes: %+v", got.PII)
+	}
+	b.profile = event.ProfileFull
+	read := func(r *http.Request) { r.Header.Set("Authorization", "Bearer only-read") }
+	if got := b.ask(t, "GET", statePath, "/v1/verifications/ondato/acme/b1", "", read); got.status != 200 ||
+		!strings.Contains(got.body, `"pii":{"profile":"masked"`) {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+func stateWithoutReveal(t *testing.T, b *apiFixture, data *event.Data) {
+	t.Helper()
 	for name, rights := range map[string]kycbridge.Rights{"all": kycbridge.AllRights(), "read": {kycbridge.RightRead}} {
 		raw, err := json.Marshal(shownTo(rights, data))
 		if err != nil {
@@ -303,15 +322,5 @@ func TestStateWithoutReveal(t *testing.T) {
 		if faults := b.set.Validate("event", "data", map[string]any(doc)); len(faults) > 0 {
 			t.Errorf("%s: %v", name, faults)
 		}
-	}
-	data.PII.Profile = event.ProfileNone
-	if got := shownTo(kycbridge.Rights{kycbridge.RightRead}, data); got != data {
-		t.Errorf("a state without values changes: %+v", got.PII)
-	}
-	b.profile = event.ProfileFull
-	read := func(r *http.Request) { r.Header.Set("Authorization", "Bearer only-read") }
-	if got := b.ask(t, "GET", statePath, "/v1/verifications/ondato/acme/b1", "", read); got.status != 200 ||
-		!strings.Contains(got.body, `"pii":{"profile":"masked"`) {
-		t.Errorf("%d %s", got.status, got.body)
 	}
 }
