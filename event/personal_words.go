@@ -42,7 +42,7 @@ frequent from front frontend frozen full fully function further future gateway g
 generic geo geolocation get ghost given glare glares glasses go gone good gps granted graphic graphics group guidance
 had halt halted hand handed handle handled hardware has hash have head health help here hidden high hijri hit hits
 hold holder hologram home host hosted hour hours house human icao id ideal identical identification identified
-identifier identifiers identify identity idle idp ids idv if ignore ignored illegible image imagery images immediate
+identifier identifiers identify identity idle idp ids idv if ignore ignored illegible image imagery images img immediate
 impersonation import in inactive incident include included incoming incomplete inconclusive inconsistent incorrect
 incorrectly indeterminate individual ineligible info inform information informed initial initialized initiate
 initiated initiating input inquiry inside insolvency inspect inspected inspection instant insufficient integration

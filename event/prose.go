@@ -154,14 +154,14 @@ func (p *prose) media(all []Media) []Media {
 	return out
 }
 
-// isPath reports whether each part of s is a UUID or a hexadecimal id, or consists of words of the vocabulary and very
-// short ones. Other ids do not count: a file's name such as jane-sample-1985.jpg has the form of one.
+// isPath reports whether each part of s is a UUID, a hexadecimal or a random id, or consists of words of the vocabulary
+// and very short ones. Other ids do not count: a file's name such as jane-sample-1985.jpg has the form of one.
 func (p *prose) isPath(s string) bool {
 	if !isASCII(s) {
 		return false
 	}
 	for part := range strings.SplitSeq(s, "/") {
-		if isUUID(part) || isHexID(part) {
+		if isUUID(part) || isHexID(part) || isRandomID(part) {
 			continue
 		}
 		long := slices.DeleteFunc(wordsOf(part), func(word string) bool { return len(word) <= len("ab") })
@@ -175,6 +175,13 @@ func (p *prose) isPath(s string) bool {
 // isHexID reports whether s has the form of an id of 12 bytes or more in hexadecimal.
 func isHexID(s string) bool {
 	return len(s) >= 24 && strings.Trim(s, "0123456789abcdefABCDEF") == ""
+}
+
+// isRandomID reports whether s is an id of 20 characters or more without a sequence of letters that could be a name.
+func isRandomID(s string) bool {
+	const shortest, longestRun = 20, 4
+	return len(s) >= shortest && HarmlessID(s) &&
+		!slices.ContainsFunc(wordsOf(s), func(word string) bool { return len(word) > longestRun })
 }
 
 // isASCII reports whether s has only characters that wordsOf knows: it reads all others as spaces between words.
