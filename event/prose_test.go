@@ -6,7 +6,8 @@ import "testing"
 // names in other scripts contain no word that a vocabulary of English could miss.
 func TestNamesInTheFormOfIDs(t *testing.T) {
 	hidden := []string{"jane-sample-1985", "jane_sample_7.jpg", "ID/jane1985", "RSSMRA85T10A562S", "SAMPLE850412AB9",
-		"850412345", "\u0416\u0430\u043d\u043d\u0430 \u0421\u044d\u043c\u043f\u043b", "\u091c\u0947\u0928", "9876543210", "9876543210123",
+		"850412345", "\u0416\u0430\u043d\u043d\u0430 \u0421\u044d\u043c\u043f\u043b", "\u091c\u0947\u0928",
+		"9876543210", "9876543210123",
 		"1985-04-12T08:15:00Z", "2005-04-12T00:00:00Z", "2005-04-12T00:00:00.000+00:00"}
 	for _, text := range hidden {
 		d := Data{

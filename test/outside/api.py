@@ -34,7 +34,8 @@ def document_faults(api, schemas):
             in_path = {p["name"] for p in given if p["in"] == "path"}
             if in_path != set(re.findall(r"{(\w+)}", path)):
                 out.append(f"{method} {path}: parameters {in_path}")
-            out += [f"{method} {path}: {s}" for s in operation["responses"] if not re.fullmatch(r"[1-5]\d\d|default", s)]
+            statuses = [s for s in operation["responses"] if not re.fullmatch(r"[1-5]\d\d|default", s)]
+            out += [f"{method} {path}: {s}" for s in statuses]
     assert api["openapi"].startswith("3.1.") and len(names) == len(set(names)), names
     return out
 
@@ -94,7 +95,8 @@ def main():
     left = {p for p, item in api["paths"].items() if "get" in item} - {operation for operation, _ in made}
     assert left == {"/v1/verifications/{provider}/{account}/{reference}/media/{ref}"}, left
     headers = {"X-Reason": "case 1"}
-    expect([f for o, path in made for f in answer_faults(api, schemas, o, path, **headers)] + problem_faults(), "answers")
+    faults = [f for operation, path in made for f in answer_faults(api, schemas, operation, path, **headers)]
+    expect(faults + problem_faults(), "answers")
     state = json.loads(get(made[-2][1])[2])
     shapes = event_schemas()
     expect(shapes.faults(DATA, shapes.documents[DATA], state), "state")
