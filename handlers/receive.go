@@ -32,7 +32,7 @@ const (
 	// slotWait is how long a request waits for another to finish. Where more connections send than are served, many
 	// senders repeat a refused request at once, and refusing takes the processor time that the others need.
 	slotWait = 500 * time.Millisecond
-	sizeHint = 64 << 10               // a declared Content-Length is trusted up to this size
+	sizeHint = 64 << 10 // a declared Content-Length is trusted up to this size
 
 	// The body of a refused request is read and discarded up to these limits, so that a sender that reads
 	// only after it has written everything receives the response instead of a reset.
