@@ -12,7 +12,7 @@ import (
 const (
 	fewestSlots = 16
 	mostSlots   = 1024
-	pageLife    = time.Hour // afterwards no key of a page is given out, so that the page can be removed with its payloads
+	pageLife    = time.Hour // after a page was made no key of it is given out, so that it can be removed with its payloads
 	makeTimeout = 15 * time.Second
 )
 
@@ -28,16 +28,17 @@ type dispenser struct {
 	mu     sync.Mutex
 	now    *page // the page in use; nil: none
 	made   uint64
-	used   int // number of used slots of now
-	until  time.Time
+	used   int       // number of used slots of now
+	since  time.Time // when the making of now began
 	coming *coming // the next page, while it is made or waits; nil: none
 }
 
 // coming is a page that is being made.
 type coming struct {
-	done chan struct{}
-	page *page
-	err  error
+	since time.Time
+	done  chan struct{}
+	page  *page
+	err   error
 }
 
 // take returns a key that was not given out before, and its name. It waits for the store only when the keys of a
@@ -64,7 +65,7 @@ func (d *dispenser) take(ctx context.Context, produce makePage) (name string, ke
 func (d *dispenser) fromPage(produce makePage) (name string, key []byte, next *coming) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.now == nil || d.used == d.now.slots() || time.Now().After(d.until) {
+	if d.now == nil || d.used == d.now.slots() || tooOld(d.since) {
 		return "", nil, d.next(produce)
 	}
 	name, key = d.now.keyName(d.used, d.made), d.now.key(d.used)
@@ -75,12 +76,19 @@ func (d *dispenser) fromPage(produce makePage) (name string, key []byte, next *c
 	return name, key, nil
 }
 
+// tooOld reports whether no key of a page may be given out whose making began at since. The wall clock counts as well:
+// while a machine is suspended, and when a wrong clock is corrected, less time passes on the monotonic clock than
+// between the server's times, which decide when the page is removed.
+func tooOld(since time.Time) bool {
+	return time.Since(since) > pageLife || time.Now().Round(0).Sub(since.Round(0)) > pageLife
+}
+
 // next starts to make the next page, unless one is being made. The new page has twice as many slots as were used.
 func (d *dispenser) next(produce makePage) *coming {
 	if d.coming != nil {
 		return d.coming
 	}
-	c := &coming{done: make(chan struct{})}
+	c := &coming{since: time.Now(), done: make(chan struct{})}
 	d.coming = c
 	n := min(max(2*d.used, fewestSlots), mostSlots)
 	d.making.Go(func() {
@@ -93,7 +101,7 @@ func (d *dispenser) next(produce makePage) *coming {
 }
 
 // turn makes a finished page the current one, once. If the page could not be made, it is discarded, and a later
-// caller tries again.
+// caller tries again. A page that has waited for too long is replaced by the next call of fromPage.
 func (d *dispenser) turn(c *coming) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -104,5 +112,5 @@ func (d *dispenser) turn(c *coming) {
 	if c.err != nil {
 		return
 	}
-	d.now, d.made, d.used, d.until = c.page, c.page.seq, 0, time.Now().Add(pageLife)
+	d.now, d.made, d.used, d.since = c.page, c.page.seq, 0, c.since
 }

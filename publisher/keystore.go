@@ -157,39 +157,62 @@ func (s *Store) RotateKeys(ctx context.Context, dryRun bool, progress func(done,
 // keys of a page are given out for pageLife, and a payload may wait before it is stored.
 const sweepSlack = 2 * pageLife
 
-// SweepKeys removes the pages whose payloads have all expired, and returns how many. It compares times that the
-// server has recorded.
+// SweepKeys removes the pages whose payloads have all expired, and returns how many. They are selected by times that the
+// server has recorded, which are wrong if its clock was. So a page that a stored message names stays.
 func (s *Store) SweepKeys(ctx context.Context) (int, error) {
 	g := &s.sealer.pages
 	all, err := g.keptPages(ctx)
 	if err != nil || len(all) == 0 {
 		return 0, err
 	}
-	oldest := map[kycbridge.Shelf]time.Time{}
-	for shelf := range s.sealer.shelves {
-		name, err := s.shelf(shelf)
-		if err != nil {
-			return 0, err
-		}
-		stream, err := s.js.Stream(ctx, name)
-		if err != nil {
-			return 0, fmt.Errorf("look up stream %s: %w", name, err)
-		}
-		if state := stream.CachedInfo().State; state.Msgs > 0 {
-			oldest[shelf] = state.FirstTime
-		}
-	}
 	swept := 0
-	for subject, p := range all {
-		first, ok := oldest[p.shelf]
-		if !ok || !p.made.Add(sweepSlack).Before(first) {
-			continue
-		}
-		g.cache.Remove(subject)
-		if err := g.eraseBefore(ctx, subject, p.seq+1); err != nil {
+	for shelf := range s.sealer.shelves {
+		old, err := s.oldPages(ctx, shelf, all)
+		if err != nil {
 			return swept, err
 		}
-		swept++
+		for subject, p := range old {
+			g.cache.Remove(subject)
+			if err := g.eraseBefore(ctx, subject, p.seq+1); err != nil {
+				return swept, err
+			}
+			swept++
+		}
 	}
 	return swept, nil
+}
+
+// oldPages are those pages of a shelf that are older than all of its messages and that none of them names.
+func (s *Store) oldPages(
+	ctx context.Context, shelf kycbridge.Shelf, all map[string]keptPage,
+) (map[string]keptPage, error) {
+	name, err := s.shelf(shelf)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := s.js.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("look up stream %s: %w", name, err)
+	}
+	state := stream.CachedInfo().State
+	old := map[string]keptPage{}
+	for subject, p := range all {
+		until := p.made.Add(sweepSlack)
+		if p.shelf == shelf && state.Msgs > 0 && until.Before(state.FirstTime) && until.Before(time.Now()) {
+			old[subject] = p
+		}
+	}
+	if len(old) == 0 {
+		return nil, nil
+	}
+	err = s.scanAll(ctx, name, scanOptions{headers: true}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+		if id, _, _, ok := parseKeyName(m.Headers().Get(headerKey)); ok {
+			delete(old, s.names.keyPage(shelf, id))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for keys in use: %w", err)
+	}
+	return old, nil
 }

@@ -257,6 +257,32 @@ func TestKeysEndWithTheirPayloads(t *testing.T) {
 	}
 }
 
+// TestKeysInUseStay: the times of pages and payloads are wrong if the server's clock was. A page with the key of a
+// stored payload is not removed, whatever its time.
+func TestKeysInUseStay(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	seal(t, store, masterOf(t, masterKeys(t, "m")))
+	shelved(t, store)
+	g := &store.sealer.pages
+	all, err := g.keptPages(t.Context())
+	must(t, err)
+	for _, p := range all {
+		must(t, g.rewrite(t.Context(), p.shelf, p.id, func(p *page) bool {
+			p.made = p.made.Add(-24 * time.Hour)
+			return true
+		}))
+	}
+	if n, err := store.SweepKeys(t.Context()); err != nil || n != 0 {
+		t.Errorf("swept %d of %d, %v", n, len(all), err)
+	}
+	g.cache.Purge()
+	for _, shelf := range shelves {
+		if all := kept(t, store, kycbridge.KeptQuery{Shelf: shelf}); len(all) != 1 || !whole(all[0].Payload) {
+			t.Errorf("%s holds %+v", shelf, all)
+		}
+	}
+}
+
 // TestMovedBodiesAreRefused puts the encrypted body of one payload into the message of another.
 func TestMovedBodiesAreRefused(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())

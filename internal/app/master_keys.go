@@ -185,16 +185,21 @@ func (k *KeyStore) Rotate(ctx context.Context, dryRun bool, progress func(done, 
 	return k.store.RotateKeys(ctx, dryRun, progress)
 }
 
-// keySweep is the interval between removals of keys whose payloads have expired.
-const keySweep = time.Hour
+// Keys of expired payloads are removed once a day, because all payloads are read for it, and the first time soon after
+// the start, so that a process that is restarted each day does it as well.
+const (
+	keySweepFirst = time.Hour
+	keySweep      = 24 * time.Hour
+)
 
 // sweepKeys removes keys of expired payloads until ctx ends.
 func (a *App) sweepKeys(ctx context.Context) {
-	tick := time.NewTicker(keySweep)
-	defer tick.Stop()
+	next := time.NewTimer(keySweepFirst)
+	defer next.Stop()
 	for {
 		select {
-		case <-tick.C:
+		case <-next.C:
+			next.Reset(keySweep)
 		case <-ctx.Done():
 			return
 		}
