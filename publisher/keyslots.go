@@ -30,7 +30,7 @@ type dispenser struct {
 	made   uint64
 	used   int       // number of used slots of now
 	since  time.Time // when the making of now began
-	coming *coming // the next page, while it is made or waits; nil: none
+	coming *coming   // the next page, while it is made or waits; nil: none
 }
 
 // coming is a page that is being made.

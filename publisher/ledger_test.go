@@ -66,15 +66,18 @@ func newLedgerStore(t *testing.T, dir string, key ed25519.PrivateKey) *ledgerSto
 	return &ledgerStore{t, store, bus, key}
 }
 
+func (s *ledgerStore) archive() *archive.Archive {
+	return &archive.Archive{Ledger: NewLedger(s.store, s.bus), Streams: []archive.Streams{s.store, s.bus},
+		Erasures: s.store, Ageing: s.store, Now: time.Now}
+}
+
 // audit compares the store with its log and with checkpoints from elsewhere.
 func (s *ledgerStore) audit(checkpoints ...[]byte) *archive.LogAudit {
 	s.t.Helper()
 	public, _ := s.key.Public().(ed25519.PublicKey)
 	v, err := ledger.NewVerifiers(public)
 	must(s.t, err)
-	a := &archive.Archive{Ledger: NewLedger(s.store, s.bus), Streams: []archive.Streams{s.store, s.bus}, Erasures: s.store,
-		Ageing: s.store, Now: time.Now}
-	out, err := a.Audit(s.t.Context(), archive.Witness{Verifiers: v, Origin: "test", Checkpoints: checkpoints})
+	out, err := s.archive().Audit(s.t.Context(), archive.Witness{Verifiers: v, Origin: "test", Checkpoints: checkpoints})
 	must(s.t, err)
 	return out
 }
@@ -275,6 +278,40 @@ func TestAlterationsAreFound(t *testing.T) {
 		})
 	}
 	t.Logf("found first: %v", kinds)
+}
+
+// TestSetBacksAreFound empties streams of a stopped store, the record of erasures among them. The log continues when the
+// service is started again, and notes that the streams became shorter. That is found then too, until it is accepted.
+func TestSetBacksAreFound(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(nil)
+	must(t, err)
+	s := newLedgerStore(t, t.TempDir(), key)
+	must(t, NewLedger(s.store, s.bus).Genesis(t.Context()))
+	s.fill(0, 6)
+	newest := s.follow()
+	whole := s.copyOfStore()
+	for _, emptied := range [][]string{{testNames.access()}, {testNames.events()}, {testNames.payloads()},
+		{testNames.payloads(), testNames.events(), testNames.access(), testNames.tombstones()}} {
+		t.Run(strings.Join(emptied, " "), func(t *testing.T) {
+			c := whole.clone()
+			for _, name := range emptied {
+				c[name] = nil
+			}
+			other := newLedgerStore(t, t.TempDir(), key)
+			other.restore(c)
+			other.follow()
+			other.fill(6, 1)
+			other.follow()
+			found := other.audit(newest)
+			if want := min(len(emptied), 3); found.FaultsAll != want {
+				t.Fatalf("%d faults, want %d: %+v", found.FaultsAll, want, found.Faults)
+			}
+			n, err := other.archive().AcceptSetBacks(t.Context(), found)
+			if again := other.audit(newest); err != nil || n != found.FaultsAll || again.FaultsAll != 0 {
+				t.Errorf("accepted %d, %v; after that %+v", n, err, again.Faults)
+			}
+		})
+	}
 }
 
 // beforeTheLog reports whether an alteration concerns only what was stored before the log began.

@@ -133,7 +133,15 @@ func report(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s accepted; the next report omits them\n", plural(n, "missing message"))
+		setBacks, err := s.AcceptSetBacks(ctx, r.Log)
+		if err != nil {
+			return err
+		}
+		what := plural(n, "missing message")
+		if setBacks > 0 {
+			what += " and " + plural(setBacks, "shorter stream")
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s accepted; the next report omits them\n", what)
 	}
 	return err
 }

@@ -48,7 +48,13 @@ type LogFault struct {
 	What string `json:"what"`          // payload, event, access record, log or checkpoint
 	Seq  uint64 `json:"seq,omitempty"` // of the message in its stream
 	Why  string `json:"why"`
+
+	leaf uint64 // number of the leaf about a shorter stream; 0: the fault is another one
 }
+
+// setBacks stands for a stream in the record of erasures: its sequences are the numbers of leaves about streams that
+// became shorter, which an operator has accepted as known.
+const setBacks = "set-backs"
 
 // Why a message does not agree with the log.
 const (
@@ -56,6 +62,24 @@ const (
 	auditMissing  = "it was logged and is gone, which neither its age nor an erasure explains"
 	auditUnlogged = "it is not in the log, although the log covers its sequence"
 )
+
+// AcceptSetBacks records that streams which became shorter are known to have: they are not reported again. It returns
+// how many there were.
+func (a *Archive) AcceptSetBacks(ctx context.Context, log *LogAudit) (n int, err error) {
+	if log == nil {
+		return 0, nil
+	}
+	for _, f := range log.Faults {
+		if f.leaf == 0 {
+			continue
+		}
+		if err := a.Erasures.AcceptMissing(ctx, setBacks, []kycbridge.Range{{f.leaf, f.leaf}}); err != nil {
+			return n, fmt.Errorf("write down that a stream is shorter: %w", err)
+		}
+		n++
+	}
+	return n, nil
+}
 
 // column holds the leaves of a kind, by sequence. It is sparse, because sequences in an altered log may have any
 // value.
@@ -91,15 +115,17 @@ func (c *column) see(seq uint64) [16]byte {
 	return in.hashes[seq%chunkSize]
 }
 
-// cut removes the leaves after seq: their sequences are assigned again.
-func (c *column) cut(seq uint64) {
-	for n, in := range c.chunks {
+// cut removes the leaves after seq, whose sequences are assigned again, and returns how many there were.
+func (c *column) cut(seq uint64) (n int) {
+	for first, in := range c.chunks {
 		for i := range in.hashes {
-			if n*chunkSize+uint64(i) > seq {
+			if first*chunkSize+uint64(i) > seq && in.hashes[i] != [16]byte{} {
 				in.hashes[i] = [16]byte{}
+				n++
 			}
 		}
 	}
+	return n
 }
 
 // unseen are the sequences of leaves whose message is not stored, ascending.
@@ -123,20 +149,41 @@ type audit struct {
 	roots   map[int64]tlog.Hash // by size, at the end of each batch
 	columns map[ledger.Kind]*column
 	until   map[string]uint64
-	next    uint64 // the sequence that the next message of the log must have
-	last    int64  // size of the last checkpoint
+	known   func(leaf uint64) bool // set-backs that were accepted
+	next    uint64                 // the sequence that the next message of the log must have
+	last    int64                  // size of the last checkpoint
 }
 
 func (a *audit) fault(what string, seq uint64, why string) {
+	a.add(LogFault{What: what, Seq: seq, Why: why})
+}
+
+func (a *audit) add(f LogFault) {
 	if a.out.FaultsAll++; len(a.out.Faults) < maxMissing {
-		a.out.Faults = append(a.out.Faults, LogFault{what, seq, why})
+		a.out.Faults = append(a.out.Faults, f)
 	}
+}
+
+// back notes that a stream ended at seq when the log continued: whatever was logged after it was gone. Nobody else may
+// remember these messages, if all streams were replaced.
+func (a *audit) back(c *column, kind ledger.Kind, seq uint64, at time.Time) {
+	n, leaf := c.cut(seq), uint64(a.tree.Size)
+	if n == 0 || a.known(leaf) {
+		return
+	}
+	a.add(LogFault{What: kind.String(), Seq: seq + 1, leaf: leaf, Why: fmt.Sprintf(
+		"%d messages from here on were logged and are gone: the stream was cut, or replaced, before %s", n,
+		at.UTC().Format(time.RFC3339))})
 }
 
 // Audit compares the tamper-evident log with its checkpoints and with every stored message.
 func (a *Archive) Audit(ctx context.Context, w Witness) (*LogAudit, error) {
 	run := &audit{witness: w, now: a.Now(), roots: map[int64]tlog.Hash{}, columns: map[ledger.Kind]*column{},
 		out: LogAudit{Faults: []LogFault{}}, next: 1}
+	var err error
+	if run.known, _, err = a.Erasures.Erased(ctx, setBacks); err != nil {
+		return nil, err
+	}
 	if err := a.Ledger.Read(ctx, run.batch, run.checkpoint); err != nil {
 		return nil, err
 	}
@@ -187,7 +234,7 @@ func (a *audit) batch(seq uint64, b *ledger.Batch) error {
 		case c == nil:
 			a.fault("log", seq, "it contains a leaf of an unknown kind")
 		case leaf.Kind.IsBack():
-			c.cut(leaf.Seq)
+			a.back(c, leaf.Kind, leaf.Seq, b.At)
 		default:
 			c.set(leaf.Seq, leaf.Hash)
 			if leaf.Kind == ledger.Access && a.now.Sub(b.At) > kycbridge.AccessAge-ageSlack {
