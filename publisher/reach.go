@@ -131,6 +131,30 @@ func (s *Store) checkLogEnd(ctx context.Context) ([]Shorter, error) {
 	return []Shorter{end}, nil
 }
 
+// checkEnds detects which other streams have lost their end, and records the end of those that have not. Only this record
+// shows that holds, quarantined payloads or records of accesses were there, if a whole stream is gone.
+func (s *Store) checkEnds(ctx context.Context) (lost []Shorter, err error) {
+	for _, name := range []string{s.names.holds(), s.names.quarantine(), s.names.access()} {
+		reached, err := s.reach(ctx, name)
+		if err != nil {
+			return lost, err
+		}
+		end, info, err := s.shorter(ctx, name, &order{}, reached)
+		if err != nil {
+			return lost, err
+		}
+		if !end.lost() {
+			err = s.recordReach(ctx, name, end.Last)
+		} else if err = s.setReach(ctx, name, info.State.LastSeq); err == nil {
+			lost = append(lost, end)
+		}
+		if err != nil {
+			return lost, err
+		}
+	}
+	return lost, nil
+}
+
 // mostGone limits the sequences after the lost end of a log that are recorded individually.
 const mostGone = 100_000
 

@@ -59,3 +59,31 @@ func TestLogRestoredFromAnOlderCopy(t *testing.T) {
 	take(store, 10, 12)
 	expectRepair(store)
 }
+
+// TestEmptiedStreamsAreNoticed: a stream is gone when the store is opened, and is created again empty. The loss of holds
+// or quarantined payloads is found once, by the record of how far their streams had reached.
+func TestEmptiedStreamsAreNoticed(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	seal(t, store, masterOf(t, masterKeys(t, "m")))
+	shelved(t, store)
+	must(t, store.PutHold(t.Context(), kycbridge.Hold{Provider: "ondato", Account: "acme", VerificationID: "v"}))
+	must(t, store.StoreAccess(t.Context(), kycbridge.Access{Operation: "hold", By: "alice"}))
+	for range 2 {
+		repaired, err := store.Repair(t.Context())
+		must(t, err)
+		if !repaired.Empty() {
+			t.Fatalf("repaired %+v although nothing is lost", repaired)
+		}
+	}
+	for _, name := range []string{testNames.holds(), testNames.quarantine(), testNames.access()} {
+		must(t, store.js.DeleteStream(t.Context(), name))
+		repaired, err := store.Repair(t.Context())
+		must(t, err)
+		if len(repaired.Shorter) != 1 || repaired.Shorter[0].Stream != name || repaired.Shorter[0].Last != 0 {
+			t.Errorf("%s is gone: found %+v", name, repaired.Shorter)
+		}
+		if repaired, err = store.Repair(t.Context()); err != nil || len(repaired.Shorter) > 0 {
+			t.Errorf("%s: found again: %+v, %v", name, repaired.Shorter, err)
+		}
+	}
+}

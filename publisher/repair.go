@@ -187,6 +187,10 @@ func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 	if m.Shorter, err = s.checkLogEnd(ctx); err != nil {
 		return m, err
 	}
+	others, err := s.checkEnds(ctx)
+	if m.Shorter = append(m.Shorter, others...); err != nil {
+		return m, err
+	}
 	again := s.unaligned.load()
 	durables := s.durables.all()
 	if n := s.normalizer(); again > 0 && !slices.ContainsFunc(durables, n.same) {
