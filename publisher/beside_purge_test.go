@@ -70,6 +70,34 @@ func TestReadmitBesidePurge(t *testing.T) {
 	}
 }
 
+// TestReadmitWithoutTheBody: while a replay admits a refused payload, its key is destroyed before it is removed. Another
+// replay that reads it then, or after the first was interrupted, does not admit it as an empty payload.
+func TestReadmitWithoutTheBody(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	seal(t, store, masterOf(t, masterKeys(t, "m")))
+	shelved(t, store)
+	tool := purgeTool(t, store, bus)
+	account := tool.Accounts[kycbridge.AccountKey{Provider: "ondato", Account: "acme"}]
+	account.Provider.Verify = func(kycbridge.Credentials, kycbridge.Request) (string, error) { return "basic", nil }
+	refused := kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused})
+	must(t, store.DestroyKeys(t.Context(), kycbridge.ShelfRefused, []string{refused[0].Key}))
+	_, err := tool.Replay(t.Context(), archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusRefused}},
+		func(r archive.Replayed) error {
+			if r.Result != archive.ResultStillRefused || r.Reason != archive.Altered {
+				t.Errorf("%s: %s", r.Result, r.Reason)
+			}
+			return nil
+		})
+	must(t, err)
+	for shelf, want := range map[kycbridge.Shelf]int{kycbridge.ShelfPayloads: 1, kycbridge.ShelfQuarantine: 1,
+		kycbridge.ShelfRefused: 1} {
+		if all := kept(t, store, kycbridge.KeptQuery{Shelf: shelf}); len(all) != want {
+			t.Errorf("%d payloads in %s, want %d", len(all), shelf, want)
+		}
+	}
+}
+
 // tombstoneThen calls then after a tombstone is read.
 type tombstoneThen struct {
 	*Store

@@ -157,8 +157,8 @@ func (s *Store) RotateKeys(ctx context.Context, dryRun bool, progress func(done,
 // keys of a page are given out for pageLife, and a payload may wait before it is stored.
 const sweepSlack = 2 * pageLife
 
-// SweepKeys removes the pages whose payloads have all expired, and returns how many. They are selected by times that the
-// server has recorded, which are wrong if its clock was. So a page that a stored message names stays.
+// SweepKeys removes the pages whose payloads have all expired, and returns how many. They are selected by times that
+// the server has recorded, which are wrong if its clock was. So a page that a stored message names stays.
 func (s *Store) SweepKeys(ctx context.Context) (int, error) {
 	g := &s.sealer.pages
 	all, err := g.keptPages(ctx)

@@ -280,8 +280,8 @@ func TestAlterationsAreFound(t *testing.T) {
 	t.Logf("found first: %v", kinds)
 }
 
-// TestSetBacksAreFound empties streams of a stopped store, the record of erasures among them. The log continues when the
-// service is started again, and notes that the streams became shorter. That is found then too, until it is accepted.
+// TestSetBacksAreFound empties streams of a stopped store, the record of erasures among them. The log continues when
+// the service is started again, and notes that the streams became shorter. That is found then too, until it is accepted.
 func TestSetBacksAreFound(t *testing.T) {
 	_, key, err := ed25519.GenerateKey(nil)
 	must(t, err)

@@ -60,8 +60,8 @@ func TestLogRestoredFromAnOlderCopy(t *testing.T) {
 	expectRepair(store)
 }
 
-// TestEmptiedStreamsAreNoticed: a stream is gone when the store is opened, and is created again empty. The loss of holds
-// or quarantined payloads is found once, by the record of how far their streams had reached.
+// TestEmptiedStreamsAreNoticed: a stream is gone and is created again empty. The loss of holds, quarantined payloads or
+// records of accesses is found once, by the record of how far their streams had reached.
 func TestEmptiedStreamsAreNoticed(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	seal(t, store, masterOf(t, masterKeys(t, "m")))

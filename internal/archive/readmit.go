@@ -35,12 +35,19 @@ func (r *replay) readmit(ctx context.Context) error {
 }
 
 // readmitOne admits one payload again. It is removed from its shelf only after it is durable in the log. If it is no
-// longer on its shelf, because it was purged since it was read, it returns kycbridge.ErrNotFound.
+// longer on its shelf, because it was purged or admitted by another replay since it was read, it returns
+// kycbridge.ErrNotFound. A payload whose body is damaged, or cannot be decrypted, stays: admitted, it would be an empty
+// one.
 func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, error) {
 	out := Replayed{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, PayloadID: k.ID,
 		Result: still(k.Shelf), Reason: k.Reason}
 	if k.Provider == kycbridge.UnknownAccount {
 		k.Provider, k.Account = k.Addressed.Provider, k.Addressed.Account // it may be configured by now
+	}
+	if k.Digest != "" && k.Digest != kycbridge.Digest(k.Body) {
+		out.Reason = Altered
+		_, err := r.Shelves.KeptAt(ctx, k.Shelf, k.Seq) // its key is destroyed before it is removed
+		return out, err
 	}
 	account, err := r.Accounts.Find(k.Provider, k.Account)
 	if err != nil {
