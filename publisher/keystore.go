@@ -72,6 +72,11 @@ func (s *Store) MasterKeys(ctx context.Context) ([]MasterKey, error) {
 	return out, nil
 }
 
+// Opens returns an error if a master cannot unwrap the newest page of a master key that MasterKeys has listed.
+func (s *Store) Opens(ctx context.Context, m MasterKey, with Master) error {
+	return s.sealer.pages.try(ctx, m, with)
+}
+
 // try unwraps one page of a master key.
 func (g *pages) try(ctx context.Context, m MasterKey, with Master) error {
 	ctx, cancel := g.conn.whileUp(ctx)

@@ -127,6 +127,14 @@ func lost(t *testing.T, b *bridge, file string) {
 	if code != 0 || !strings.Contains(stdout, "missing") {
 		t.Errorf("keys list: %d, %s", code, stdout)
 	}
+	writeFile(t, file, newMasterKey(t, "newer")) // another key with the same id
+	code, stdout, _ = run(t, "kycbridge", "keys", "list", "--config", b.config)
+	if code != 0 || !strings.Contains(stdout, "another key has this id") {
+		t.Errorf("keys list: %d, %s", code, stdout)
+	}
+	if code, stdout, _ = run(t, "kycbridge", "keys", "rotate", "--config", b.config); code == 0 {
+		t.Errorf("keys rotate with another key of the same id: %s", stdout)
+	}
 }
 
 // TestMasterKeysChangeWithoutARestart: a running process applies new master keys, and refuses a file without a key

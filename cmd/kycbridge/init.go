@@ -219,7 +219,7 @@ func (o *initFlags) create(folder, callback, token, master string) (err error) {
 			return err
 		}
 	}
-	key, err := keys.Generate(time.Now().UTC().Format(time.DateOnly))
+	key, err := keys.Generate(keys.NewID(time.Now()))
 	if err != nil {
 		return err
 	}

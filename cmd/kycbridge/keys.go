@@ -53,6 +53,7 @@ The first line of the file is the key for new pages. --second adds the key behin
 line instead: processes that read the file then know the key before it is used.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			id := cmp.Or(id, keys.NewID(time.Now()))
 			line, err := keys.Generate(id)
 			if err = cmp.Or(noneEmpty(cmd.Flags()), err); err != nil {
 				return usage(cmd, err.Error())
@@ -73,7 +74,7 @@ line instead: processes that read the file then know the key before it is used.`
 		},
 	}
 	cmd.Flags().SortFlags = false
-	cmd.Flags().StringVar(&id, "id", time.Now().UTC().Format("2006-01-02"), "`name` of the key")
+	cmd.Flags().StringVar(&id, "id", "", "`name` of the key; default: the date and a random part")
 	cmd.Flags().StringVar(&file, "file", "", "key `file` to write to; it is created if it does not exist")
 	cmd.Flags().BoolVar(&second, "second", false, "add the key behind the first line: it is not used for new pages yet")
 	return cmd

@@ -167,6 +167,8 @@ func (k *KeyStore) MasterKeys(ctx context.Context) ([]HeldKey, error) {
 	for _, m := range held {
 		state := "missing: payloads under it cannot be read"
 		switch {
+		case k.master != nil && errors.Is(k.store.Opens(ctx, m, k.master), keys.ErrAltered):
+			state = "another key has this id: payloads under it cannot be read"
 		case m.ID == current:
 			state = "current"
 		case k.master != nil && k.master.Has(m.ID):
@@ -181,6 +183,9 @@ func (k *KeyStore) MasterKeys(ctx context.Context) ([]HeldKey, error) {
 func (k *KeyStore) Rotate(ctx context.Context, dryRun bool, progress func(done, all int)) (publisher.Rotation, error) {
 	if k.master == nil {
 		return publisher.Rotation{}, errors.New("no master key is configured; " + keys.Advice)
+	}
+	if err := k.store.CheckMaster(ctx, k.master); err != nil {
+		return publisher.Rotation{}, fmt.Errorf("rotate: %w", err)
 	}
 	return k.store.RotateKeys(ctx, dryRun, progress)
 }

@@ -5,10 +5,12 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // Advice explains how to create a master key.
@@ -75,6 +77,14 @@ func Generate(id string) (string, error) {
 		return "", fmt.Errorf("%q cannot be the id of a key: write 1 to 64 letters, digits, '.', '-' and '_'", id)
 	}
 	return id + " " + base64.StdEncoding.EncodeToString(New()), nil
+}
+
+// NewID is an id for a new key: a date, and a random part, because several processes may have made a key on one day. A
+// page that was wrapped with one of two keys with the same id could not be opened with the other.
+func NewID(at time.Time) string {
+	random := make([]byte, 3)
+	_, _ = rand.Read(random) // never fails
+	return at.UTC().Format(time.DateOnly) + "-" + hex.EncodeToString(random)
 }
 
 // New makes a random key.
