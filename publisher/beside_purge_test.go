@@ -70,7 +70,7 @@ func TestReadmitBesidePurge(t *testing.T) {
 	}
 }
 
-// TestReadmitWithoutTheBody: while a replay admits a refused payload, its key is destroyed before it is removed. Another
+// TestReadmitWithoutTheBody: while a replay admits a refused payload, its key is destroyed before it is removed. A
 // replay that reads it then, or after the first was interrupted, does not admit it as an empty payload.
 func TestReadmitWithoutTheBody(t *testing.T) {
 	t.Parallel()

@@ -281,7 +281,8 @@ func TestAlterationsAreFound(t *testing.T) {
 }
 
 // TestSetBacksAreFound empties streams of a stopped store, the record of erasures among them. The log continues when
-// the service is started again, and notes that the streams became shorter. That is found then too, until it is accepted.
+// the service is started again, and notes that the streams became shorter. That is found then too, until an operator
+// accepts it.
 func TestSetBacksAreFound(t *testing.T) {
 	_, key, err := ed25519.GenerateKey(nil)
 	must(t, err)
