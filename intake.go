@@ -26,7 +26,7 @@ const (
 	QuarantineSchema       = "schema"
 	QuarantineUnidentified = "unidentified"
 	QuarantineUnmapped     = "unmapped"
-	QuarantineForeign      = "foreign" // of an application of another account
+	QuarantineForeign      = "foreign" // of an application that the account does not accept
 )
 
 // Receipt is the result of receiving a payload. It is returned only when the payload is durable.
@@ -196,8 +196,8 @@ func (a *Account) examine(doc document.Object, p Payload) (id Identity, reason s
 		id.Reference = ""
 		return id, QuarantineUnidentified, []FieldError{{Path: id.Missing, Message: why}}
 	}
-	if a.foreign(id) {
-		return id, QuarantineForeign, []FieldError{{Message: "comes from an application that application_ids does not name"}}
+	if why := a.foreign(id); why != "" {
+		return id, QuarantineForeign, []FieldError{{Message: why}}
 	}
 	if faults := a.Provider.Validate(id.Schema, id.Document); len(faults) > 0 {
 		return id, QuarantineSchema, prefixFaults(id.At, faults)
@@ -223,9 +223,12 @@ func referenceFault(reference string) string {
 	return ""
 }
 
-// foreign reports whether a body was sent by an application that the account does not accept.
-func (a *Account) foreign(id Identity) bool {
-	return a.Provider.Foreign != nil && id.Application != "" && a.Provider.Foreign(a.Settings.Own, id.Application)
+// foreign states why the account does not accept the application that sent a body; "" if it does.
+func (a *Account) foreign(id Identity) (why string) {
+	if a.Provider.Foreign == nil || id.Application == "" {
+		return ""
+	}
+	return a.Provider.Foreign(a.Settings.Own, id.Application)
 }
 
 // Record stores a notice of kycbridge.

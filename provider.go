@@ -48,9 +48,10 @@ type Provider struct {
 	// Settings.Own. nil: the provider has no settings of its own.
 	Decode func(values map[string]any) any
 
-	// Foreign reports whether a body was sent by an application whose bodies an account does not accept. It
-	// is called if the body names its application; own is Settings.Own. nil: all are accepted.
-	Foreign func(own any, application string) bool
+	// Foreign states why an account does not accept the bodies of the application that sent one, without a value of
+	// the body; "" if it accepts them. It is called if the body names its application; own is Settings.Own. nil: all
+	// are accepted.
+	Foreign func(own any, application string) (why string)
 
 	// Map turns a stored payload into an observation.
 	Map Mapping

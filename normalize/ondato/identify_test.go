@@ -99,10 +99,10 @@ func TestForeign(t *testing.T) {
 		body := fmt.Sprintf(hook, c.envelope, c.payload)
 		application := Identify(decode(t, []byte(body)), event.ViaCallback).Application
 		ours := Settings{ApplicationIDs: []string{"own", "Also"}}
-		if got := application != "" && foreign(ours, application); got != c.want {
+		if got := application != "" && foreign(ours, application) != ""; got != c.want {
 			t.Errorf("%s: foreign %t", body, got)
 		}
-		if foreign(Settings{}, application) {
+		if foreign(Settings{}, application) != "" {
 			t.Errorf("%s: foreign to an account without application ids", body)
 		}
 	}

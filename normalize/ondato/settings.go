@@ -33,13 +33,16 @@ func own(s kycbridge.Settings) Settings {
 	return o
 }
 
-// foreign reports whether an envelope is from an application whose envelopes the account does not accept. All ids of an
+// foreign states why an account does not accept the envelopes of an application; "" if it does. All ids of an
 // envelope must be accepted.
-func foreign(own any, application string) bool {
+func foreign(own any, application string) (why string) {
 	settings, _ := own.(Settings)
 	ours := settings.ApplicationIDs
 	other := func(id string) bool {
 		return !slices.ContainsFunc(ours, func(our string) bool { return strings.EqualFold(our, id) })
 	}
-	return len(ours) > 0 && slices.ContainsFunc(strings.Split(application, betweenIDs), other)
+	if len(ours) > 0 && slices.ContainsFunc(strings.Split(application, betweenIDs), other) {
+		return "comes from an application that application_ids does not name"
+	}
+	return ""
 }
