@@ -69,6 +69,10 @@ type Provider struct {
 	// Polled: the provider is always polled, because its callbacks are incomplete.
 	Polled bool
 
+	// CallbackOnly are the products (provider.product of an event) whose results the API does not have: their
+	// verifications are never fetched.
+	CallbackOnly []string
+
 	// Silent is the status of a verification that ended without a message: expired, or abandoned.
 	Silent event.Status
 

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -255,12 +256,15 @@ func (a *App) refetch(ctx context.Context, p publisher.LostPayload) error {
 	return a.store.RecordRefetched(ctx, p)
 }
 
-// referenceOf is the provider's id of a verification; "" if no stored message contains it.
+// referenceOf is the provider's id of a verification that can be fetched; "" if no stored message contains it.
 func (a *App) referenceOf(ctx context.Context, bus *publisher.Bus, account *kycbridge.Account, k kycbridge.Key) string {
 	is := func(reference string) bool {
 		return reference != "" && event.VerificationID(k.Provider, k.Account, reference) == k.VerificationID
 	}
 	if last, err := bus.Last(ctx, k, true); err == nil && last.Data != nil {
+		if slices.Contains(account.Provider.CallbackOnly, last.Data.Provider.Product) {
+			return "" // the API does not have its result
+		}
 		if reference := last.Data.Provider.References[account.Provider.ReferenceName]; is(reference) {
 			return reference
 		}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -105,6 +106,12 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) (err e
 		p.observe(w, "ended")
 		return nil
 	}
+	if only, err := p.callbackOnly(ctx, a, w.Key()); err != nil {
+		return p.unread(ctx, w, err)
+	} else if only {
+		p.observe(w, "ended")
+		return nil
+	}
 	w.LookBy = time.Time{} // this is the poll
 	asked := p.Now()
 	look, cancel := context.WithTimeout(ctx, pollTimeout)
@@ -191,6 +198,19 @@ func (p *Poller) seen(ctx context.Context, k kycbridge.Key) (map[string]kycbridg
 func (p *Poller) ended(ctx context.Context, w kycbridge.Watch) bool {
 	last, err := p.State(ctx, w.Key(), false)
 	return err == nil && last != nil && last.Status.Terminal()
+}
+
+// callbackOnly reports whether a verification is of a product whose results the provider's API does not have, as far
+// as its last event shows: its id would be looked up as that of something else.
+func (p *Poller) callbackOnly(ctx context.Context, a *kycbridge.Account, k kycbridge.Key) (bool, error) {
+	if len(a.Provider.CallbackOnly) == 0 {
+		return false, nil
+	}
+	last, err := p.State(ctx, k, false)
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", errStateUnread, err)
+	}
+	return last != nil && slices.Contains(a.Provider.CallbackOnly, last.Provider.Product), nil
 }
 
 // answered ingests new bodies and decides the next step. A watch ends only when an event has published the

@@ -223,6 +223,37 @@ func TestASessionIsPolledUntilItsEndIsPublished(t *testing.T) {
 	}
 }
 
+// TestAProductWithoutAnAPIIsNotPolled: a verification of a product whose results the API does not have is neither
+// polled nor watched, whatever asked for it. While it is not known which product it is of, it is not polled either.
+func TestAProductWithoutAnAPIIsNotPolled(t *testing.T) {
+	r := newPollFixture(t)
+	account := r.poller.Accounts.(kycbridge.Accounts)[kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}]
+	account.Provider.CallbackOnly = []string{"back_office"}
+	r.state = &event.Data{Status: event.StatusInReview, Provider: event.ProviderData{Product: "back_office"}}
+	triggered := r.watch()
+	triggered.Trigger, triggered.Deadline = kycbridge.NoTrigger, time.Time{}
+	asked := r.watch()
+	asked.Asked = true
+	for _, w := range []kycbridge.Watch{r.watch(), triggered, asked} {
+		if timer := r.work(w); timer != nil || len(r.asked) > 0 {
+			t.Errorf("%+v: timer %v, asked %v", w, timer, r.asked)
+		}
+	}
+	if _, err := r.poller.Watch(t.Context(), account, kycbridge.WatchRequest{Reference: "s1"}); !errors.Is(err,
+		kycbridge.ErrUnsupported) {
+		t.Error(err)
+	}
+	r.unread = errors.New("no answer")
+	if timer := r.work(r.watch()); timer == nil || len(r.asked) > 0 {
+		t.Errorf("unread: timer %v, asked %v", timer, r.asked)
+	}
+	r.unread, r.state.Provider.Product = nil, ""
+	r.answer("s1 open")
+	if timer := r.work(r.watch()); timer == nil || len(r.asked) != 1 {
+		t.Errorf("another product: timer %v, asked %v", timer, r.asked)
+	}
+}
+
 func TestAnEndedSessionIsNotPolled(t *testing.T) {
 	r := newPollFixture(t)
 	r.state = &event.Data{Status: event.StatusCompleted}

@@ -17,6 +17,12 @@ func (p *Poller) Watch(
 	if a.API.Fetch == nil {
 		return "", fmt.Errorf("watch: %w", kycbridge.ErrUnsupported)
 	}
+	k := kycbridge.Watch{Provider: a.Provider.Name, Account: a.Name, Reference: a.Provider.Canonical(r.Reference)}.Key()
+	if only, err := p.callbackOnly(ctx, a, k); err != nil {
+		return "", fmt.Errorf("watch: %w: %w", kycbridge.ErrUnavailable, err)
+	} else if only {
+		return "", fmt.Errorf("watch: %w", kycbridge.ErrUnsupported)
+	}
 	now := p.Now().UTC()
 	notice := kycbridge.Notice{Notice: kycbridge.NoticeWatched, Reference: r.Reference,
 		ExternalReference: r.ExternalReference, At: now}
