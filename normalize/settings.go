@@ -14,6 +14,14 @@ type Setting struct {
 	Check func(value any) []Fault
 	// Example is a value that changes the result of Map for some fixture; nil: Map does not read the setting.
 	Example any
+	// Confirms: an account with a value of this setting confirms verdicts, unless its configuration says otherwise.
+	Confirms bool
+}
+
+// Confirmed returns the setting as one of accounts that confirm verdicts by default.
+func (s Setting) Confirmed() Setting {
+	s.Confirms = true
+	return s
 }
 
 // WithExample returns the setting with this example.

@@ -301,7 +301,7 @@ func (a *Account) complete(catalog Catalog) {
 		a.PII = "full"
 	}
 	if a.Confirm == nil {
-		confirm := catalog.ConfirmByDefault[a.Provider]
+		confirm, _ := catalog.confirmByDefault(*a)
 		a.Confirm = &confirm
 	}
 }

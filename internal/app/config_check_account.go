@@ -198,7 +198,7 @@ func pageOf(value string) string {
 
 // confirm checks that an account that confirms results has the API credentials to fetch them.
 func (c checker) confirm(key string, a Account) {
-	confirm := c.catalog.ConfirmByDefault[a.Provider]
+	confirm, because := c.catalog.confirmByDefault(a)
 	if a.Confirm != nil {
 		confirm = *a.Confirm
 	}
@@ -206,7 +206,7 @@ func (c checker) confirm(key string, a Account) {
 	case !confirm:
 	case a.API != nil && len(a.API) == 0: // this is a separate fault
 	case len(a.API) == 0 && a.Confirm == nil:
-		c.fault(key, "is true for this provider unless written, and api is missing",
+		c.fault(key, "is true "+because+" unless written, and api is missing",
 			"write confirm: false or give api credentials")
 	case len(a.API) == 0:
 		c.fault(key, "is true, and api is missing", "write confirm: false or give api credentials")

@@ -28,6 +28,19 @@ func (c Catalog) knowsSetting(provider, key string) bool {
 	return slices.ContainsFunc(c.Settings[provider], func(s normalize.Setting) bool { return s.Key == key })
 }
 
+// confirmByDefault reports whether an account confirms verdicts if its configuration does not say so, and why.
+func (c Catalog) confirmByDefault(a Account) (confirm bool, because string) {
+	if c.ConfirmByDefault[a.Provider] {
+		return true, "for this provider"
+	}
+	for _, s := range c.Settings[a.Provider] {
+		if value, ok := a.Own[s.Key]; ok && s.Confirms && !isEmpty(reflect.ValueOf(value)) {
+			return true, "with " + s.Key
+		}
+	}
+	return false, ""
+}
+
 // own reads the setting of a provider into account. Whether the account's provider has the setting is checked
 // later.
 func (r *reader) own(account *Account, s normalize.Setting, e entryNode) {
