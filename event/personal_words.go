@@ -27,7 +27,8 @@ decision decisions declaration declare declared decline declined deepfake defaul
 delete deleted delivered delivery denied deny denylist deprecated describe descriptor desktop detail details detect
 detected detection determined developer deviation device devices diagnose did differ difference different digit
 digital digitally disabled disagree disapproved discarded disconnected discrepancy dispute disputed disqualified
-distance do doc docs document documents does doesnt domain done double doubt doubtful down download downloaded driver
+distance do doc docs document documents does doesnt domain done double doubt doubtful down download downloaded draft
+drafted driver dropout
 drivers driving dropoff dropped due duplicate duplicated duplicates duration earlier early edge edit edited eid
 electronic element elements eligibility eligible email embed embedded emirates employment empty emulator enabled
 encrypted end ended ending enhanced enough enqueued enroll enrolled enrollment entered entity entry environment equal
@@ -59,7 +60,7 @@ moderate modified moment monior monitor monitored monitoring more most mother mo
 multiple must mutual na name names national nationalities nationality native near need needed needs negative network
 never new next nfc no noise non none normal not note notes notice notification notified null number numbers oauth object
 obscured observation observed obsolete obstructed obtained occluded occlusion occupation occurred ocr of off offer
-offline ogm oidc ok okay old older on onboarding once one ongoing only onto opaque open opened opening operation
+office offline ogm oidc ok okay old older on onboarding once one ongoing only onto opaque open opened opening operation
 operator optical option optional or order origin original originator other others otk otp out outcome outdated outside
 over overall overdue overlap overridden override overruled own owner pad page paid pan parse parsed part partial
 partially parties parts party pass passed passes passing passive passport password past path pattern pause paused pay

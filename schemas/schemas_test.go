@@ -327,7 +327,7 @@ func closing(node any) []string {
 func TestNamesAndSources(t *testing.T) {
 	set := newSet(t)
 	want := map[string][]string{
-		"signzy": {"result"}, "ondato": {"callback", "idv", "kyc"}, "idwise": {"result", "summary", "webhook"},
+		"signzy": {"application", "back_office", "back_office_details", "result"}, "ondato": {"callback", "idv", "kyc"}, "idwise": {"result", "summary", "webhook"},
 		"kwikid": {"session", "webhook"}, "event": {"data", "event"},
 	}
 	got := set.Names()

@@ -24,7 +24,7 @@ func approvable(c fixture.Case, body *tree) bool {
 	case "kwikid":
 		return !body.doubled("") && kwikidApprovable(body, c)
 	case "signzy":
-		return !body.doubled("extractedfields") && signzyApprovable(body, policyOf(c))
+		return !body.doubled("extractedfields") && (signzyApprovable(body, policyOf(c)) || officeApprovable(c, body))
 	}
 	return false
 }
@@ -166,6 +166,34 @@ func signzyDocument(part string, needed bool) []evidence {
 
 // policyOf is the policy of a case's account.
 func policyOf(c fixture.Case) normalize.Table { return normalize.Values(c.Own).Table("policy") }
+
+// officeApprovable: an account that reads the back office and does not wait for a confirmation, an application that was
+// accepted there and not deleted, and no journey beside it.
+func officeApprovable(c fixture.Case, body *tree) bool {
+	if c.Own["back_office"] != true || c.Settings.Confirm {
+		return false
+	}
+	parts, said := []string{""}, []string{}
+	for _, way := range []string{"result", "data", "result/data", "data/result"} {
+		parts = append(parts, way+"/")
+	}
+	isAccepted := false
+	for _, part := range parts {
+		if body.word(part+"journeyId") != nothing {
+			return false
+		}
+		for _, of := range []string{"", "merchantData/", "merchantData/basicDetails/"} {
+			if word := body.word(part + of + "status"); word != nothing {
+				said = append(said, word)
+			}
+			if of != "" && !oneOf(body.word(part+of+"isDeleted"), nothing, "false", "no", "0") {
+				return false
+			}
+		}
+		isAccepted = isAccepted || len(said) > 0
+	}
+	return isAccepted && !slices.ContainsFunc(said, func(word string) bool { return !oneOf(word, "accept", "accepted") })
+}
 
 // signzyApprovable: only under a policy, for a journey that has ended, and without an objection.
 func signzyApprovable(body *tree, policy normalize.Table) bool {

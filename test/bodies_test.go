@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -76,6 +77,10 @@ func bases(t testing.TB, provider string, settings int) (all []base) {
 		for i, s := range variants[provider][:settings] {
 			own := c
 			own.Own = s
+			if c.Own["back_office"] == true {
+				own.Own = maps.Clone(s)
+				own.Own["back_office"] = true
+			}
 			all = append(all, base{Case: own, tree: body, name: fmt.Sprintf("%s, settings %d", c.Dir(), i)})
 		}
 	}

@@ -86,6 +86,18 @@ var matters = map[string]map[string]string{
 		"/currentstatus": "decision",
 		"/step":          "decision",
 		"/completedat":   "decision: whether an unknown status is an end",
+
+		"/merchantdata":                               "holds identity and decision of the back office",
+		"/merchantdata/id":                            "identity",
+		"/merchantdata/status":                        "decision",
+		"/merchantdata/isdeleted":                     "decision: what was deleted is not approved",
+		"/result/merchantdata":                        "holds identity and decision",
+		"/result/merchantdata/basicdetails":           "holds identity and decision",
+		"/result/merchantdata/basicdetails/id":        "identity",
+		"/result/merchantdata/basicdetails/status":    "decision",
+		"/result/merchantdata/basicdetails/isdeleted": "decision: what was deleted is not approved",
+		"/id":     "identity of a new application",
+		"/status": "decision of a new application",
 	},
 }
 

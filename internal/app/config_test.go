@@ -304,6 +304,11 @@ func TestFaults(t *testing.T) {
 				"as 30s"},
 		{"jitter", account("poll: {jitter: 2}"),
 			"kyc.yaml:6: accounts[0].poll.jitter: is out of 0 to 1; write a share such as 0.2"},
+		{"confirm by default with the back office", at("signzy", "back_office: true"),
+			"kyc.yaml:2: accounts[0].confirm: is true with back_office unless written, and api is missing; write confirm: false " +
+				"or give api credentials"},
+		{"the back office where there is none", at("ondato", "back_office: true"),
+			"kyc.yaml:6: accounts[0].back_office: ondato has no back_office; remove it"},
 		{"renewal", at("idwise", "confirm: false", "renewal_overdue: kep"),
 			"kyc.yaml:7: accounts[0].renewal_overdue: is none of the words known here; did you mean keep?"},
 		{"policy where there is none", account("policy: {face_match: 0.5}"),
@@ -765,6 +770,31 @@ func TestServes(t *testing.T) {
 		err = config.Serves(c.roles)
 		if (err != nil) != c.refused || err != nil && strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// TestConfirmWithBackOffice: an account that reads the back office confirms verdicts unless its configuration says
+// otherwise, and no other account of that provider does.
+func TestConfirmWithBackOffice(t *testing.T) {
+	const api = "api: {base_url: 'https://h.example.com', token: long-enough}"
+	for _, c := range []struct {
+		lines []string
+		want  bool
+	}{
+		{[]string{api}, false},
+		{[]string{api, "back_office: false"}, false},
+		{[]string{api, "back_office: true"}, true},
+		{[]string{api, "back_office: true", "confirm: true"}, true},
+		{[]string{api, "back_office: true", "confirm: false"}, false},
+		{[]string{"back_office: true", "confirm: false"}, false},
+	} {
+		config, err := load(at("signzy", c.lines...))
+		if err != nil {
+			t.Fatal(c.lines, err)
+		}
+		if got := *config.Accounts[0].Confirm; got != c.want {
+			t.Errorf("%q: confirm %t", c.lines, got)
 		}
 	}
 }

@@ -83,6 +83,8 @@ func TestWordsStayVisible(t *testing.T) {
 		},
 		"signzy/callback-completed": {`"currentStatus":"COMPLETED"`, `"step":"COMPLETE"`,
 			`"journeyId":"AB12CD34EF"`, `"completedAt":17`, `"docType":"True"`, `"matchPercentage":"97.50%"`},
+		"signzy/back-office-accepted": {`"status":"accept"`, `"id":"64a0000000000000000000a1"`, `"actionTime":17`,
+			`"isDeleted":false`},
 		"idwise/journey-result-complete": {`"system_decision":"Complete"`, `"result":"Passed"`,
 			`"journey_id":"65f000000000000000000001"`, `"read_accuracy":"High"`},
 		"kwikid/get-details-approved": {`"session_status":"kyc_result_approved"`, `"session_id":"5e551000-`,
@@ -105,6 +107,32 @@ func TestWordsStayVisible(t *testing.T) {
 	}
 	for dir := range want {
 		t.Errorf("there is no %s", dir)
+	}
+}
+
+// TestLoginAddressesStayHidden: addresses with which an applicant logs in are credentials: without --reveal no part
+// of them is shown, nor in new values and differences.
+func TestLoginAddressesStayHidden(t *testing.T) {
+	w := newPayloadViewer(t)
+	cases, err := fixture.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, c := range cases {
+		if !strings.HasPrefix(c.Dir(), "signzy/back-office-") {
+			continue
+		}
+		seen++
+		text := w.shows(t, c, c.Body, nil, w.work(t, w.payload(c, c.Body)))
+		for _, part := range []string{"synthetic-login", "go.example.com", "s.example.com", "/al/"} {
+			if strings.Contains(text, part) {
+				t.Errorf("%s shows %q:\n%s", c.Dir(), part, text)
+			}
+		}
+	}
+	if seen < 8 {
+		t.Errorf("only %d cases", seen)
 	}
 }
 
@@ -187,7 +215,8 @@ func newPayloadViewer(t *testing.T) *payloadViewer {
 	w := &payloadViewer{set: set, accounts: kycbridge.Accounts{}}
 	for name, p := range Providers(set) {
 		w.accounts[kycbridge.AccountKey{Provider: name, Account: "acme"}] = &kycbridge.Account{
-			Name: "acme", Provider: p, Profile: event.ProfileFull, Environment: event.EnvironmentTest}
+			Name: "acme", Provider: p, Profile: event.ProfileFull, Environment: event.EnvironmentTest,
+			Settings: kycbridge.Settings{Own: p.Decode(map[string]any{"back_office": true})}}
 	}
 	w.archive = &archive.Archive{Accounts: w.accounts}
 	return w

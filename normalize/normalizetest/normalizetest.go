@@ -101,7 +101,8 @@ func Lawful(t testing.TB, o kycbridge.Observation) {
 		d.Outcome != event.OutcomeRejected) {
 		t.Errorf("final %q in status %q", d.Outcome, o.Status)
 	}
-	if d.Outcome != "" && d.Outcome != event.OutcomeNone && o.Effect != kycbridge.EffectVerdict {
+	isRequest := d.Outcome == event.OutcomeResubmit && o.Effect == kycbridge.EffectReopen
+	if d.Outcome != "" && d.Outcome != event.OutcomeNone && o.Effect != kycbridge.EffectVerdict && !isRequest {
 		t.Errorf("outcome %q with effect %d", d.Outcome, o.Effect)
 	}
 	if (o.Effect == kycbridge.EffectEnd) != o.Status.Closed() {

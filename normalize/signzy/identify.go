@@ -3,16 +3,14 @@
 // A journey contains evidence and no verdict. The files are divided by what they read: identify.go finds the
 // journey, map.go maps its status, facts.go and media.go read what does not depend on the status, documents.go
 // and labels.go read the data extracted from documents, reports.go, selfie.go and network.go read the checks,
-// and policy.go turns the evidence into a verdict if the account has thresholds.
+// and policy.go turns the evidence into a verdict if the account has thresholds. Callbacks of the back office have
+// another form: office.go identifies them, and application.go maps them.
 //
 // Sources: https://docs.signzy.com/us-apis/get-journey-results and the pages named at the rules.
 // "Observed" marks what real journeys contain and the documentation does not show.
 package signzy
 
 import (
-	"encoding/json"
-	"strings"
-
 	"kycbridge"
 	"kycbridge/document"
 	"kycbridge/event"
@@ -31,10 +29,13 @@ const missing = "/journeyId"
 
 // Identify finds the journey in a callback or in an answer of the API, which may be wrapped in result, data or
 // both (the documentation shows more than one form). Journey ids are opaque and case-sensitive. Messages have
-// no id.
-func Identify(doc document.Object, _ event.Via) kycbridge.Identity {
+// no id. A callback without a journey may be about an application of the back office.
+func Identify(doc document.Object, via event.Via) kycbridge.Identity {
 	j, at := find(doc)
 	if j == nil {
+		if a, ok := applicationOf(doc); ok && !via.Asked() {
+			return a.identity()
+		}
 		return kycbridge.Identity{Schema: "result", Document: doc, Missing: missing}
 	}
 	status, _ := j["currentStatus"].(string)
@@ -60,9 +61,7 @@ func find(doc document.Object) (j document.Object, at string) {
 		case id == "":
 		case j == nil:
 			j = found
-			if len(path) > 0 {
-				at = "/" + strings.Join(path, "/")
-			}
+			at = pointerTo(path)
 		case id != reference(j):
 			return nil, ""
 		}
@@ -91,10 +90,4 @@ func contrary(doc document.Object) string {
 
 // reference returns the id of a journey. The documentation shows an id that is all digits, so a JSON number
 // that consists of digits only is accepted as an id.
-func reference(j document.Object) string {
-	v := j["journeyId"]
-	if n, isNumber := v.(json.Number); isNumber && strings.Trim(n.String(), "0123456789") != "" {
-		return ""
-	}
-	return values.ScalarText(v)
-}
+func reference(j document.Object) string { return idText(j["journeyId"]) }

@@ -21,6 +21,9 @@ var errShape = errors.New("no journeyId")
 func Map(doc document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, error) {
 	j, _ := find(doc)
 	if j == nil {
+		if a, ok := applicationOf(doc); ok && !p.Via.Asked() {
+			return mapApplication(doc, a, s)
+		}
 		return kycbridge.Observation{}, fmt.Errorf("signzy: %w", errShape)
 	}
 	reports, dates := reportsOf(j), values.NewDates(p.ReceivedAt)
@@ -32,6 +35,7 @@ func Map(doc document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbri
 	}
 	if !j.Has("currentStatus") && j.Text("journeyUrl") != "" {
 		created(&o, j)
+		mixed(&o, doc, s)
 		return o, nil
 	}
 	e := evidenceOf(j, reports, own(s).Policy)
@@ -44,7 +48,18 @@ func Map(doc document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbri
 		values.Contradiction(&o, raw, event.StageSystem, event.ActorSystem)
 	}
 	values.Confirm(&o, p, s)
+	mixed(&o, doc, s)
 	return o, nil
+}
+
+// mixed makes o a doubt if the body of a journey also contains an application of the back office, at an account that
+// reads those: it is not known whether the two are of one person, and which of them is newer. A fetched result could
+// not decide it, because it lacks the application, so this doubt is published with confirm: true as well.
+func mixed(o *kycbridge.Observation, doc document.Object, s kycbridge.Settings) {
+	if own(s).BackOffice && namesApplication(doc) {
+		o.Ignored = ""
+		values.Contradiction(o, "journeyId/merchantData", event.StageManualReview, event.ActorHuman)
+	}
 }
 
 // examined reports whether a journey contains any data about checks.

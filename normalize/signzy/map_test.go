@@ -283,6 +283,9 @@ var secrets = []string{
 
 func TestFixtures(t *testing.T) {
 	for name, body := range normalizetest.Fixtures(t, "signzy") {
+		if strings.HasPrefix(name, "back-office-") {
+			continue // TestApplicationFixtures
+		}
 		for _, s := range []kycbridge.Settings{{}, {Own: Settings{Policy: map[string]float64{"min_face_match": 0.9}}},
 			{Own: Settings{FlowStatuses: map[string]string{"LINK_EXPIRED": "expired"}}}} {
 			t.Run(name, func(t *testing.T) {

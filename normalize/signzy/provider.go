@@ -18,7 +18,7 @@ func Entry() normalize.Entry {
 		Provider: kycbridge.Provider{
 			Name: "signzy", ReferenceName: "journey_id", AnyMediaType: true,
 			Verify: Verify, Present: Present, Forms: Forms(), Identify: Identify, Map: Map,
-			Decode: decodeSettings,
+			Decode: decodeSettings, Foreign: foreign, CallbackOnly: []string{backOffice},
 		},
 		Auth:       []string{"basic", "bearer", "headers", "url_tokens", "keys", "client_certs"},
 		Placements: []string{"authorization", "bearer", "header", "body", "url_token"},

@@ -15,6 +15,7 @@ type Settings struct {
 	// FlowStatuses map statuses that Signzy has not published to statuses of kycbridge, as the operator
 	// configured them. The target is never completed.
 	FlowStatuses map[string]string
+	BackOffice   bool // callbacks of the back office are accepted
 }
 
 // overlookKey is the key of a policy that contains no threshold but the types of checks that do not count
@@ -28,6 +29,7 @@ func settings() []normalize.Setting {
 		normalize.Words("flow_statuses", checkFlowStatus).WithExample(map[string]string{
 			"IN_PROGRESS": "requires_input", "EXPIRED": "requires_input",
 		}),
+		normalize.Flag("back_office").Confirmed(),
 	}
 }
 
@@ -87,6 +89,7 @@ func decodeSettings(values map[string]any) any {
 	policy := v.Table("policy")
 	return Settings{
 		Policy: policy.Numbers(), Overlook: policy.List(overlookKey), FlowStatuses: v.Words("flow_statuses"),
+		BackOffice: v.Flag("back_office"),
 	}
 }
 
