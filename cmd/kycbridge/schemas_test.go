@@ -87,7 +87,8 @@ func TestSchemasRefusals(t *testing.T) {
 		"file": {[]string{"event/data.schema.json"},
 			`unknown schema "event/data.schema.json", did you mean data? (see: kycbridge schemas)`},
 		"provider": {[]string{"signzy"},
-			`unknown schema "signzy", did you mean signzy/result or signzy/start? (see: kycbridge schemas)`},
+			`unknown schema "signzy", did you mean signzy/application or signzy/back_office or signzy/back_office_details ` +
+				`or signzy/result or signzy/start? (see: kycbridge schemas)`},
 		"shape": {[]string{"result"},
 			`unknown schema "result", did you mean idwise/result or signzy/result? (see: kycbridge schemas)`},
 		"typing error": {[]string{"ondato/calback"},
