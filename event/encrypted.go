@@ -79,7 +79,7 @@ func TakePersonal(d *Data) ([]byte, error) {
 // hideTerms hides reviewers and free text as under the profile masked.
 func (d *Data) hideTerms() {
 	d.Decisions = hideReviewers(d.Decisions, maskEmail, maskName)
-	hideProse(d)
+	hideFreeText(d)
 }
 
 func (d *Data) terms() *Terms {

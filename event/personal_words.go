@@ -28,8 +28,8 @@ delete deleted delivered delivery denied deny denylist deprecated describe descr
 detected detection determined developer deviation device devices diagnose did differ difference different digit
 digital digitally disabled disagree disapproved discarded disconnected discrepancy dispute disputed disqualified
 distance do doc docs document documents does doesnt domain done double doubt doubtful down download downloaded draft
-drafted driver dropout
-drivers driving dropoff dropped due duplicate duplicated duplicates duration earlier early edge edit edited eid
+drafted driver drivers driving dropoff dropout dropped due duplicate duplicated duplicates duration earlier early edge
+edit edited eid
 electronic element elements eligibility eligible email embed embedded emirates employment empty emulator enabled
 encrypted end ended ending enhanced enough enqueued enroll enrolled enrollment entered entity entry environment equal
 error errored errors escalate escalated escalation esign establish estimate estimated estimation etalon evaluate

@@ -35,7 +35,7 @@ func Protect(d *Data, p Profile) {
 		d.Media = closeMedia(d.Media)
 		d.VerifiedClaims = nil
 		d.Decisions = hideReviewers(d.Decisions, nothing, nothing)
-		hideProse(d)
+		hideFreeText(d)
 	}
 }
 

@@ -11,10 +11,10 @@ import (
 	"kycbridge/internal/keys"
 )
 
-// press makes pages with as many keys as it is asked for, and notes when.
-type press struct{ made []time.Time }
+// pageMaker makes pages with as many keys as it is asked for, and notes when.
+type pageMaker struct{ made []time.Time }
 
-func (r *press) page(_ context.Context, shelf kycbridge.Shelf, n int) (*page, error) {
+func (r *pageMaker) page(_ context.Context, shelf kycbridge.Shelf, n int) (*page, error) {
 	r.made = append(r.made, time.Now())
 	return &page{shelf: shelf, id: "p", seq: uint64(len(r.made)), content: bytes.Repeat([]byte{1}, n*keys.Size)}, nil
 }
@@ -25,7 +25,7 @@ func (r *press) page(_ context.Context, shelf kycbridge.Shelf, n int) (*page, er
 func TestNoKeyOfAnOldPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &dispenser{shelf: kycbridge.ShelfQuarantine, life: t.Context()}
-		r := &press{}
+		r := &pageMaker{}
 		for taken := range 3 * fewestSlots {
 			name, _, err := d.take(t.Context(), r.page)
 			must(t, err)

@@ -280,10 +280,10 @@ func TestAlterationsAreFound(t *testing.T) {
 	t.Logf("found first: %v", kinds)
 }
 
-// TestSetBacksAreFound empties streams of a stopped store, the record of erasures among them. The log continues when
-// the service is started again, and notes that the streams became shorter. That is found then too, until an operator
-// accepts it.
-func TestSetBacksAreFound(t *testing.T) {
+// TestShortenedStreamsAreFound empties streams of a stopped store, the record of erasures among them. The log
+// continues when the service is started again, and notes that the streams became shorter. That is found then too, until
+// an operator accepts it.
+func TestShortenedStreamsAreFound(t *testing.T) {
 	_, key, err := ed25519.GenerateKey(nil)
 	must(t, err)
 	s := newLedgerStore(t, t.TempDir(), key)
@@ -307,7 +307,7 @@ func TestSetBacksAreFound(t *testing.T) {
 			if want := min(len(emptied), 3); found.FaultsAll != want {
 				t.Fatalf("%d faults, want %d: %+v", found.FaultsAll, want, found.Faults)
 			}
-			n, err := other.archive().AcceptSetBacks(t.Context(), found)
+			n, err := other.archive().AcceptShortened(t.Context(), found)
 			if again := other.audit(newest); err != nil || n != found.FaultsAll || again.FaultsAll != 0 {
 				t.Errorf("accepted %d, %v; after that %+v", n, err, again.Faults)
 			}

@@ -131,9 +131,13 @@ func (s *Store) checkLogEnd(ctx context.Context) ([]Shorter, error) {
 	return []Shorter{end}, nil
 }
 
-// checkEnds detects which other streams have lost their end, and records the end of those that have not. Only this
-// record shows that holds, quarantined payloads or records of accesses were there, if a whole stream is gone.
+// checkEnds detects which streams besides the payload log have lost their end, and records the end of those that have
+// not. Only this record shows that holds, quarantined payloads or records of accesses were there, if a whole stream is
+// gone.
 func (s *Store) checkEnds(ctx context.Context) (lost []Shorter, err error) {
+	if lost, err = s.checkLogEnd(ctx); err != nil {
+		return lost, err
+	}
 	for _, name := range []string{s.names.holds(), s.names.quarantine(), s.names.access()} {
 		reached, err := s.reach(ctx, name)
 		if err != nil {

@@ -184,11 +184,7 @@ func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 	}
 	s.unaligned.lower(reused)
 	s.unaligned.lower(lost.seq)
-	if m.Shorter, err = s.checkLogEnd(ctx); err != nil {
-		return m, err
-	}
-	others, err := s.checkEnds(ctx)
-	if m.Shorter = append(m.Shorter, others...); err != nil {
+	if m.Shorter, err = s.checkEnds(ctx); err != nil {
 		return m, err
 	}
 	again := s.unaligned.load()

@@ -133,13 +133,13 @@ func report(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 		if err != nil {
 			return err
 		}
-		setBacks, err := s.AcceptSetBacks(ctx, r.Log)
+		shortened, err := s.AcceptShortened(ctx, r.Log)
 		if err != nil {
 			return err
 		}
 		what := plural(n, "missing message")
-		if setBacks > 0 {
-			what += " and " + plural(setBacks, "shorter stream")
+		if shortened > 0 {
+			what += " and " + plural(shortened, "shorter stream")
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s accepted; the next report omits them\n", what)
 	}

@@ -11,11 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"kycbridge/internal/regular"
-
 	"go.yaml.in/yaml/v3"
 
 	"kycbridge"
+	"kycbridge/internal/regular"
 )
 
 // text is the text of a scalar with its variables replaced.

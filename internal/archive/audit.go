@@ -52,9 +52,9 @@ type LogFault struct {
 	leaf uint64 // number of the leaf about a shorter stream; 0: the fault is another one
 }
 
-// setBacks stands for a stream in the record of erasures: its sequences are the numbers of leaves about streams that
+// shortened stands for a stream in the record of erasures: its sequences are the numbers of leaves about streams that
 // became shorter, which an operator has accepted as known.
-const setBacks = "set-backs"
+const shortened = "shortened"
 
 // Why a message does not agree with the log.
 const (
@@ -63,9 +63,9 @@ const (
 	auditUnlogged = "it is not in the log, although the log covers its sequence"
 )
 
-// AcceptSetBacks records that streams which became shorter are known to have: they are not reported again. It returns
+// AcceptShortened records that streams which became shorter are known to have: they are not reported again. It returns
 // how many there were.
-func (a *Archive) AcceptSetBacks(ctx context.Context, log *LogAudit) (n int, err error) {
+func (a *Archive) AcceptShortened(ctx context.Context, log *LogAudit) (n int, err error) {
 	if log == nil {
 		return 0, nil
 	}
@@ -73,7 +73,7 @@ func (a *Archive) AcceptSetBacks(ctx context.Context, log *LogAudit) (n int, err
 		if f.leaf == 0 {
 			continue
 		}
-		if err := a.Erasures.AcceptMissing(ctx, setBacks, []kycbridge.Range{{f.leaf, f.leaf}}); err != nil {
+		if err := a.Erasures.AcceptMissing(ctx, shortened, []kycbridge.Range{{f.leaf, f.leaf}}); err != nil {
 			return n, fmt.Errorf("write down that a stream is shorter: %w", err)
 		}
 		n++
@@ -149,7 +149,7 @@ type audit struct {
 	roots   map[int64]tlog.Hash // by size, at the end of each batch
 	columns map[ledger.Kind]*column
 	until   map[string]uint64
-	known   func(leaf uint64) bool // set-backs that were accepted
+	known   func(leaf uint64) bool // leaves about shorter streams that were accepted
 	next    uint64                 // the sequence that the next message of the log must have
 	last    int64                  // size of the last checkpoint
 }
@@ -181,7 +181,7 @@ func (a *Archive) Audit(ctx context.Context, w Witness) (*LogAudit, error) {
 	run := &audit{witness: w, now: a.Now(), roots: map[int64]tlog.Hash{}, columns: map[ledger.Kind]*column{},
 		out: LogAudit{Faults: []LogFault{}}, next: 1}
 	var err error
-	if run.known, _, err = a.Erasures.Erased(ctx, setBacks); err != nil {
+	if run.known, _, err = a.Erasures.Erased(ctx, shortened); err != nil {
 		return nil, err
 	}
 	if err := a.Ledger.Read(ctx, run.batch, run.checkpoint); err != nil {

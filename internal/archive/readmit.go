@@ -51,10 +51,7 @@ func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, er
 	}
 	account, err := r.Accounts.Find(k.Provider, k.Account)
 	if err != nil {
-		out.Reason = "account is not configured here"
-		if path := r.addressed(k); path != "" {
-			out.Reason = "no account is configured for " + path
-		}
+		out.Reason = r.noAccount(k)
 		return out, nil
 	}
 	out.Provider, out.Account = k.Provider, k.Account
@@ -100,6 +97,14 @@ func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, er
 		out.Result = ResultDuplicate
 	}
 	return out, r.ShelfWriter.Erase(ctx, k.Shelf, k.Seq, false)
+}
+
+// noAccount is the reason why a payload of an unknown account is not admitted.
+func (r *replay) noAccount(k kycbridge.Kept) string {
+	if path := r.addressed(k); path != "" {
+		return "no account is configured for " + path
+	}
+	return "account is not configured here"
 }
 
 // admittedBefore reports whether a payload is already in the log.

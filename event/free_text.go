@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// hideProse replaces free text where a provider should send a word: its statuses, codes, names of checks and results.
-// Nothing prevents a provider from sending a sentence there, with a person in it. Words of the vocabulary, ids,
-// instants and numbers stay; everything else becomes [masked] and can be read in the stored payload. It copies what
-// it changes.
-func hideProse(d *Data) {
-	p := prose{comparison: comparison{provider: d.Provider.Name}}
+// hideFreeText replaces free text where a provider should send a word: its statuses, codes, names of checks and
+// results. Nothing prevents a provider from sending a sentence there, with a person in it. Words of the vocabulary,
+// ids, instants and numbers stay; everything else becomes [masked] and can be read in the stored payload. It copies
+// what it changes.
+func hideFreeText(d *Data) {
+	p := freeText{comparison: comparison{provider: d.Provider.Name}}
 	p.text("event", &d.Provider.Event.Name)
 	p.id(&d.Provider.Event.ID)
 	d.Provider.Status = p.values(d.Provider.Status)
@@ -27,25 +27,25 @@ func hideProse(d *Data) {
 	d.Media = p.media(d.Media)
 }
 
-// prose decides what may be shown. names has what replaces a hidden part of an id.
-type prose struct {
+// freeText decides which text of a provider may be shown. names has what replaces a hidden part of an id.
+type freeText struct {
 	comparison
 	names map[string]string
 }
 
-func (p *prose) text(member string, s *string) {
+func (p *freeText) text(member string, s *string) {
 	if *s != maskedValue && !p.harmless("/"+member, *s) {
 		*s = maskedValue
 	}
 }
 
-func (p *prose) id(s *string) {
+func (p *freeText) id(s *string) {
 	if !HarmlessID(*s) {
 		p.text("id", s)
 	}
 }
 
-func (p *prose) value(member string, v any) any {
+func (p *freeText) value(member string, v any) any {
 	switch v := v.(type) {
 	case bool, nil, int, []float64: // numbers that a mapping counted or converted
 		return v
@@ -63,7 +63,7 @@ func (p *prose) value(member string, v any) any {
 	return maskedValue
 }
 
-func (p *prose) values(all map[string]any) map[string]any {
+func (p *freeText) values(all map[string]any) map[string]any {
 	if all == nil {
 		return nil
 	}
@@ -74,7 +74,7 @@ func (p *prose) values(all map[string]any) map[string]any {
 	return out
 }
 
-func (p *prose) checks(all []Check) []Check {
+func (p *freeText) checks(all []Check) []Check {
 	return edited(all, func(c *Check) {
 		p.checkID(&c.CheckID)
 		p.checkType(&c.Type)
@@ -87,7 +87,7 @@ func (p *prose) checks(all []Check) []Check {
 }
 
 // checkID replaces each part of an id, between dots, that may be text of a person.
-func (p *prose) checkID(id *string) {
+func (p *freeText) checkID(id *string) {
 	parts := strings.Split(*id, ".")
 	for i := range parts {
 		p.part(&parts[i])
@@ -96,7 +96,7 @@ func (p *prose) checkID(id *string) {
 }
 
 // part replaces an id that may be text of a person by a number: ids refer to each other, so equal ids get equal ones.
-func (p *prose) part(id *string) {
+func (p *freeText) part(id *string) {
 	if *id == "" || HarmlessWord(*id, p.provider) || isUUID(*id) {
 		return
 	}
@@ -112,7 +112,7 @@ func (p *prose) part(id *string) {
 }
 
 // checkType replaces the name in a type that is private to a provider: x_acme_name.
-func (p *prose) checkType(kind *string) {
+func (p *freeText) checkType(kind *string) {
 	name, private := strings.CutPrefix(*kind, "x_")
 	if !private || HarmlessWord(*kind, p.provider) {
 		return
@@ -121,7 +121,7 @@ func (p *prose) checkType(kind *string) {
 	*kind = "x_" + owner + "_masked"
 }
 
-func (p *prose) document(d *Document) {
+func (p *freeText) document(d *Document) {
 	p.checkID(&d.DocumentID)
 	if !p.harmless("/type", d.Type) {
 		d.Type = "unknown"
@@ -138,7 +138,7 @@ func (p *prose) document(d *Document) {
 
 // media replaces the reference of an image that may contain a name, as a file's name does, by its pointer in the
 // body, and omits the image if it has no pointer of fixed words.
-func (p *prose) media(all []Media) []Media {
+func (p *freeText) media(all []Media) []Media {
 	var out []Media
 	for _, m := range all {
 		if !p.harmless("/kind", m.Kind) {
@@ -156,7 +156,7 @@ func (p *prose) media(all []Media) []Media {
 
 // isPath reports whether each part of s is a UUID, a hexadecimal or a random id, or consists of words of the vocabulary
 // and very short ones. Other ids do not count: a file's name such as jane-sample-1985.jpg has the form of one.
-func (p *prose) isPath(s string) bool {
+func (p *freeText) isPath(s string) bool {
 	if !isASCII(s) {
 		return false
 	}

@@ -15,10 +15,10 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestEventsWithoutProse puts a name into every leaf of every fixture, and in place of every member name, one at a
+// TestEventsWithoutFreeText puts a name into every leaf of every fixture, and in place of every member name, one at a
 // time, and searches for it in the events of the profiles that promise that a reader learns no person's name. A
 // recipient of the profile encrypted gets the event as with full.
-func TestEventsWithoutProse(t *testing.T) {
+func TestEventsWithoutFreeText(t *testing.T) {
 	w := newPayloadViewer(t)
 	cases, err := fixture.Load()
 	if err != nil {
