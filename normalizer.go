@@ -80,9 +80,14 @@ type Processed struct {
 	Event   *event.Event
 	Kind    event.Kind
 	NoEvent string
-	// Before is the revision that an earlier attempt published, whose worker was stopped before it recorded that.
+	// Before is the revision that was published of the payload before: by an attempt whose worker was stopped before it
+	// recorded that, or together with an earlier payload.
 	Before int
 	New    []NewValue // unknown to the provider's schema; only for a processed payload
+
+	// overtaken: the last event is of a payload that was received no earlier than this one. A worker that processed an
+	// earlier payload may have processed this one together with it.
+	overtaken bool
 }
 
 // approves reports whether p is an event of an approval.
@@ -206,14 +211,15 @@ func (n *Normalizer) process(ctx context.Context, p Payload, doc document.Object
 				err = n.processFollowing(ctx, k, p, by, approved)
 			}
 		}
-		if err == nil && again {
+		if err == nil && (again || done.overtaken) {
 			done.Before, err = n.publishedBefore(ctx, k, p, done)
 		}
 		return done, err
 	}
 }
 
-// publishedBefore is the revision that an earlier attempt published of a payload that adds nothing now; 0: none.
+// publishedBefore is the revision that was published of a payload that adds nothing now, by an earlier attempt or
+// together with an earlier payload; 0: none.
 func (n *Normalizer) publishedBefore(ctx context.Context, k Key, p Payload, done Processed) (revision int, err error) {
 	if n.RevisionOf == nil || done.NoEvent != NoEventUnchanged && done.NoEvent != NoEventOld {
 		return 0, nil
@@ -331,13 +337,18 @@ func (n *Normalizer) try(
 		}
 		fallthrough
 	case noEvent != "":
-		return Processed{NoEvent: noEvent}, by, late, nil
+		return Processed{NoEvent: noEvent, overtaken: last.Data.follows(p)}, by, late, nil
 	}
 	done, err = n.publish(ctx, k, p, n.seal(next, kind, f), last.Seq)
 	if errors.Is(err, ErrUnmappable) && !last.Read {
 		err = ErrConflict // the reason may be an outdated or assumed state: judge by the log
 	}
 	return done, by, late, err
+}
+
+// follows reports whether d is of a payload that was received no earlier than p. d may be nil.
+func (d *Revision) follows(p Payload) bool {
+	return d != nil && !event.ParseInstant(d.Provider.Event.ReceivedAt).Before(p.ReceivedAt)
 }
 
 // mayCount reports whether f leads to an event, or may do so because of the stored payloads: an older verdict, if

@@ -196,14 +196,7 @@ func TestStoppedBeforeFollowingPayloads(t *testing.T) {
 // the payload is delivered again, its disposition is that event, though it adds nothing now.
 func TestStoppedBeforeTheRecord(t *testing.T) {
 	s, n := newStored(testAccount)
-	n.RevisionOf = func(_ context.Context, _ Key, payloadID string) (int, error) {
-		for _, e := range s.events {
-			if e.Data.Payload.ID == payloadID {
-				return e.Data.Revision, nil
-			}
-		}
-		return 0, nil
-	}
+	n.RevisionOf = s.revisionOf
 	first, second := s.payload("a", saysAt(1, progress(event.StatusProcessing))), s.payload("b", saysAt(5, approved()))
 	repeated := s.payload("c", saysAt(5, approved()))
 	for _, p := range s.payloads {
@@ -215,6 +208,45 @@ func TestStoppedBeforeTheRecord(t *testing.T) {
 			t.Errorf("%s: revision %d, %q; want %d, %q", p.ID, got.Revision, got.Why, want.Revision, want.Why)
 		}
 	}
+}
+
+// TestProcessedTogether: the answer to the event of a payload is lost, so the payload is processed again, and the one
+// that follows it too. When that one is processed itself, its disposition is the event that it has made.
+func TestProcessedTogether(t *testing.T) {
+	s, n := newStored(testAccount)
+	n.RevisionOf = s.revisionOf
+	first, second := s.payload("a", saysAt(1, progress(event.StatusProcessing))), s.payload("b", saysAt(5, approved()))
+	n.Events = &losingOne{stored: s}
+	if got := work(t, n, first, 1); got.Revision != 1 || len(s.events) != 2 {
+		t.Errorf("the first: %+v, %d events", got, len(s.events))
+	}
+	if got := work(t, n, second, 1); got.Revision != 2 || got.Why != "" {
+		t.Errorf("the second: revision %d, %q", got.Revision, got.Why)
+	}
+}
+
+// losingOne loses the answer to the first event: it is stored, and refused when it is sent again.
+type losingOne struct {
+	*stored
+
+	lost bool
+}
+
+func (l *losingOne) Publish(ctx context.Context, k Key, e Sealed, after uint64) error {
+	err := l.stored.Publish(ctx, k, e, after)
+	if err == nil && !l.lost {
+		l.lost, err = true, ErrConflict
+	}
+	return err
+}
+
+func (s *stored) revisionOf(_ context.Context, _ Key, payloadID string) (int, error) {
+	for _, e := range s.events {
+		if e.Data.Payload.ID == payloadID {
+			return e.Data.Revision, nil
+		}
+	}
+	return 0, nil
 }
 
 func work(t *testing.T, n *Normalizer, p Payload, attempt int) Disposition {

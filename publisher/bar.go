@@ -71,16 +71,17 @@ func (s *Store) barred(m *nats.Msg, k kycbridge.Key) {
 	m.Header[jetstream.ExpectedLastSubjSeqSubjHeader] = []string{s.names.bar(k)}
 }
 
-// appendOnce publishes p as m. While a bar blocks it, appendOnce waits until the bar is removed, for publishTimeout at
-// most. If p was requested, or read from where it was kept, before the end of the erasure, it returns
-// kycbridge.ErrErased.
+// appendOnce publishes p as the message that is sent. While a bar blocks it, appendOnce waits until the bar is removed,
+// for publishTimeout at most. If p was requested, or read from where it was kept, before the end of the erasure, it
+// returns kycbridge.ErrErased.
 func (s *Store) appendOnce(
-	ctx context.Context, m *nats.Msg, k kycbridge.Key, p kycbridge.Payload,
+	ctx context.Context, sent *pending, k kycbridge.Key, p kycbridge.Payload,
 ) (jetstream.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
+	sent.ctx = ctx
 	for {
-		ack, err := s.payloads.Publish(ctx, m)
+		ack, err := s.payloads.publish(sent)
 		var refused *jetstream.APIError
 		if !errors.As(err, &refused) || !wrongLast(refused) {
 			return ack, err

@@ -77,6 +77,7 @@ type pending struct {
 	ctx context.Context
 	ack chan ack // buffered: the committer never waits for a caller that has returned
 	condition
+	times int // how often it was sent: after the first time it may be a duplicate of itself
 }
 
 // condition is what must hold when a message is sent: its caller established it at a time, and it is established again
@@ -120,15 +121,20 @@ func newCommitter(connection *Connection) *committer {
 // Publish returns when the message is durable or known not to be acknowledged. After an error it is not known
 // whether the message was stored.
 func (c *committer) Publish(ctx context.Context, msg *nats.Msg) (jetstream.PubAck, error) {
-	return c.PublishIf(ctx, msg, condition{})
+	return c.publish(&pending{msg: msg, ctx: ctx})
 }
 
 // PublishIf is Publish under a condition. If it does not hold when the message would be sent, its error is returned.
 func (c *committer) PublishIf(ctx context.Context, msg *nats.Msg, holds condition) (jetstream.PubAck, error) {
+	return c.publish(&pending{msg: msg, ctx: ctx, condition: holds})
+}
+
+// publish is Publish of p.
+func (c *committer) publish(p *pending) (jetstream.PubAck, error) {
 	if !c.conn.nc.IsConnected() {
 		return jetstream.PubAck{}, nats.ErrDisconnected
 	}
-	p := &pending{msg: msg, ctx: ctx, condition: holds}
+	ctx := p.ctx
 	if c.conn.sharesFlush {
 		return c.publishNow(p)
 	}
@@ -267,6 +273,7 @@ func (c *committer) atomic(batch []*pending) (*jetstream.PubAck, error) {
 		}
 		id := nuid.Next()
 		for i, p := range batch {
+			p.times++
 			m := copyOf(p.msg)
 			m.Header["Nats-Batch-Id"] = []string{id}
 			m.Header["Nats-Batch-Sequence"] = []string{strconv.Itoa(i + 1)}
@@ -345,6 +352,7 @@ func (c *committer) publishDecided(ctx context.Context, p *pending) (*jetstream.
 		if err := p.check(ctx); err != nil {
 			return nil, err
 		}
+		p.times++
 		pub, err := c.request(ctx, p.msg)
 		if refused, ok := errors.AsType[*jetstream.APIError](err); !ok || refused.ErrorCode != idInProcess ||
 			ctx.Err() != nil {

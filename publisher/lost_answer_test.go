@@ -18,13 +18,14 @@ import (
 // losing is a connection to the server on which the answer to one message is lost.
 type losing struct {
 	net.Conn
-	lose *atomic.Bool
+	stream string
+	lose   *atomic.Bool
 }
 
 func (l losing) Read(b []byte) (int, error) {
 	n, err := l.Conn.Read(b)
 	at := bytes.Index(b[:n], []byte(`{"stream":"`))
-	if at > 0 && bytes.Contains(b[:n], []byte("KYC_EVENTS")) && l.lose.CompareAndSwap(true, false) {
+	if at > 0 && bytes.Contains(b[:n], []byte(l.stream)) && l.lose.CompareAndSwap(true, false) {
 		if in := bytes.LastIndex(b[:at], []byte("_INBOX.")); in >= 0 {
 			dot := in + 7 + bytes.IndexByte(b[in+7:n], '.')
 			b[dot+1] ^= 1 // to an inbox of nobody
@@ -35,12 +36,53 @@ func (l losing) Read(b []byte) (int, error) {
 
 type losingServer struct {
 	nats.InProcessConnProvider
-	lose *atomic.Bool
+	stream string
+	lose   *atomic.Bool
 }
 
 func (l losingServer) InProcessConn() (net.Conn, error) {
 	c, err := l.InProcessConnProvider.InProcessConn()
-	return losing{c, l.lose}, err
+	return losing{c, l.stream, l.lose}, err
+}
+
+// connectLosing connects to the server. The next answer of a stream is lost when the result is set to true.
+func connectLosing(t *testing.T, server *Embedded, stream string) (*Connection, *atomic.Bool) {
+	t.Helper()
+	var lose atomic.Bool
+	c, err := Connect(t.Context(), Dial{Name: "losing", Options: []nats.Option{
+		nats.InProcessServer(losingServer{server.server, stream, &lose}), nats.UserInfo(operator, server.password)},
+		Server: server}, testMaxBody, zap.NewNop())
+	must(t, err)
+	return c, &lose
+}
+
+// TestLostAnswerToAPayload: the answer to a payload is lost, and it is sent again: it is stored once, and no duplicate
+// of itself. The same payload from another request, or from an archive, is one.
+func TestLostAnswerToAPayload(t *testing.T) {
+	server, _, _ := start(t, t.TempDir())
+	c, lose := connectLosing(t, server, "KYC_PAYLOADS")
+	store, err := OpenStore(t.Context(), c, testNames, testMaxBody, 1, kycbridge.DefaultRetention())
+	must(t, err)
+	t.Cleanup(store.Close)
+	p := payload("i", "first", "{}")
+	add := func() kycbridge.Stored {
+		t.Helper()
+		stored, err := store.Append(t.Context(), p)
+		must(t, err)
+		return stored
+	}
+	lose.Store(true)
+	if got := add(); got.Duplicate || lose.Load() {
+		t.Errorf("a duplicate of itself, or no answer was lost: %+v", got)
+	}
+	if !add().Duplicate {
+		t.Error("stored twice from an archive")
+	}
+	lose.Store(true)
+	p.ReceivedAt = p.ReceivedAt.Add(time.Second)
+	if !add().Duplicate || lose.Load() {
+		t.Error("a second request is no duplicate")
+	}
 }
 
 // TestLostAnswer: the answer to the event of an older verdict is lost, for example because the leader changes. It is
@@ -57,11 +99,7 @@ func TestLostAnswer(t *testing.T) {
 
 func olderAfterNewer(t *testing.T, lost bool) {
 	server, store, busB := start(t, t.TempDir())
-	var lose atomic.Bool
-	c, err := Connect(t.Context(), Dial{Name: "bus", Options: []nats.Option{
-		nats.InProcessServer(losingServer{server.server, &lose}), nats.UserInfo(operator, server.password)}, Server: server},
-		testMaxBody, zap.NewNop())
-	must(t, err)
+	c, lose := connectLosing(t, server, "KYC_EVENTS")
 	busA, err := OpenBus(t.Context(), c, testNames, testMaxBody, 1)
 	must(t, err)
 	t.Cleanup(busA.Close)

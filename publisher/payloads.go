@@ -152,10 +152,10 @@ func (s *Store) Close() {
 	s.Connection.Close()
 }
 
-// Append stores p durably under its id. A payload with a known id is not stored again; the answer then
-// carries the digest of the stored one. An erased payload does not block another body under its id: p is
-// stored then, unless it repeats a payload that was erased with its verification. While its verification
-// is being erased, p waits.
+// Append stores p durably under its id. A payload with a known id is not stored again; the answer then carries the
+// digest of the stored one. An erased payload does not block another body under its id: p is stored then, unless it
+// repeats a payload that was erased with its verification. While its verification is being erased, p waits. p is no
+// duplicate of itself: if the answer of the server is lost, p is sent again, and found stored.
 func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stored, error) {
 	k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
 	m := message(s.names.payload(k), p)
@@ -165,7 +165,8 @@ func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stor
 	s.barred(m, k)
 	for {
 		forgotten := s.recent.forgotten()
-		ack, err := s.appendOnce(ctx, m, k, p)
+		sent := &pending{msg: m}
+		ack, err := s.appendOnce(ctx, sent, k, p)
 		if err != nil {
 			return kycbridge.Stored{}, err
 		}
@@ -179,7 +180,8 @@ func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stor
 			if err := s.confirm(ctx, ack.Sequence); err != nil {
 				return kycbridge.Stored{}, fmt.Errorf("confirm the payload stored before: %w", err)
 			}
-			return kycbridge.Stored{Duplicate: true, Digest: kept.Digest}, nil
+			own := sent.times > 1 && kept.ReceivedAt.Equal(p.ReceivedAt) && kept.Digest == p.Digest
+			return kycbridge.Stored{Duplicate: !own, Digest: kept.Digest}, nil
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 			erased, err := s.erasedBefore(ctx, k, p)
 			if err != nil || erased {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,6 +21,7 @@ import (
 	"kycbridge"
 	"kycbridge/internal/app"
 	"kycbridge/internal/keys"
+	"kycbridge/internal/ports"
 	"kycbridge/internal/simulate"
 )
 
@@ -130,15 +130,13 @@ func newDemoSetup(ctx context.Context, dir string) (_ *demoSetup, err error) {
 			s.close()
 		}
 	}()
-	listen, err := freeAddress(ctx)
+	// The providers need the first address before it is listened on. Commands that run beside the demo read the
+	// configuration, so it contains the port of NATS.
+	addresses, err := ports.Free(ctx, 2)
 	if err != nil {
 		return nil, err
 	}
-	// Commands that run beside the demo read the configuration, so it contains the port of NATS.
-	port, err := freeAddress(ctx)
-	if err != nil {
-		return nil, err
-	}
+	listen, port := addresses[0], addresses[1]
 	key, err := keys.Generate("demo")
 	if err != nil {
 		return nil, err
@@ -179,17 +177,6 @@ func (s *demoSetup) close() {
 	if s.app != nil {
 		s.app.Stop()
 	}
-}
-
-// freeAddress is an unused address: the providers need it before it is listened on.
-func freeAddress(ctx context.Context) (string, error) {
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
 }
 
 // show starts one verification that will be approved and one that will be rejected at each provider and

@@ -20,6 +20,7 @@ import (
 	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
+	"kycbridge/internal/ports"
 )
 
 const (
@@ -48,13 +49,11 @@ func newDemoProcess(ctx context.Context, dir string, stdout io.Writer) (*demoPro
 		secret: rand.Text(), token: rand.Text(), stdout: stdout}
 	t.client.Timeout = 10 * time.Second
 	t.client.Transport = &http.Transport{MaxIdleConnsPerHost: actWorkers}
-	var err error
-	if t.callbacks, err = freeAddress(ctx); err != nil {
+	addresses, err := ports.Free(ctx, 2)
+	if err != nil {
 		return nil, err
 	}
-	if t.admin, err = freeAddress(ctx); err != nil {
-		return nil, err
-	}
+	t.callbacks, t.admin = addresses[0], addresses[1]
 	text := fmt.Sprintf("listen: %s\nadmin: {listen: '%s', tokens: [%s]}\nembedded: {listen: none}\ndata_dir: "+
 		"%q\naccounts:\n  - name: demo\n    provider: ondato\n    environment: test\n    auth: {bearer: [%s]}\n",
 		t.callbacks, t.admin, t.token, filepath.Join(dir, "acts"), t.secret)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"kycbridge/internal/ports"
+
 	"github.com/nats-io/nats.go"
 )
 
@@ -23,12 +25,12 @@ func startCluster(processes int) func(context.Context, programs, options, string
 			return s, err
 		}
 		url := "nats://" + strings.Join(nodes, ",nats://")
-		ports, err := freePorts(ctx, 2*processes)
+		addrs, err := ports.Free(ctx, 2*processes)
 		if err != nil {
 			return s, err
 		}
 		for i := range processes {
-			callbacks, admin := ports[2*i], ports[2*i+1]
+			callbacks, admin := addrs[2*i], addrs[2*i+1]
 			file := filepath.Join(dir, fmt.Sprintf("kycbridge-%d.yaml", i))
 			data := filepath.Join(dir, fmt.Sprint("data-", i))
 			text := fmt.Sprintf("listen: %q\nadmin: {listen: %q}\ndata_dir: %q\nstore: {url: %q, replicas: %[5]d}\n"+
@@ -53,13 +55,13 @@ func startCluster(processes int) func(context.Context, programs, options, string
 	}
 }
 
-// startNodes starts the NATS servers and returns their addresses.
+// startNodes starts the NATS servers and returns their addrs.
 func (s *service) startNodes(ctx context.Context, p programs, o options, dir string) ([]string, error) {
-	ports, err := freePorts(ctx, 2*clusterNodes)
+	addrs, err := ports.Free(ctx, 2*clusterNodes)
 	if err != nil {
 		return nil, err
 	}
-	nodes, routes := ports[:clusterNodes], ports[clusterNodes:]
+	nodes, routes := addrs[:clusterNodes], addrs[clusterNodes:]
 	for i, addr := range nodes {
 		file := filepath.Join(dir, fmt.Sprintf("nats-%d.conf", i))
 		text := fmt.Sprintf("server_name: node-%d\nlisten: %q\nmax_payload: 4194304\n"+

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"kycbridge/internal/ports"
 	"kycbridge/publisher"
 )
 
@@ -51,7 +52,7 @@ func contenders(o options) []contender {
 
 // service is a running contender.
 type service struct {
-	callbacks []string // addresses
+	callbacks []string // addrs
 	processes []*process
 	nats      *nats.Conn
 	streams   jetstream.JetStream
@@ -69,30 +70,30 @@ func (s *service) stop() {
 
 // startKycbridge starts one process with its embedded store.
 func startKycbridge(ctx context.Context, p programs, o options, dir string) (*service, error) {
-	ports, err := freePorts(ctx, 3)
+	addrs, err := ports.Free(ctx, 3)
 	if err != nil {
 		return nil, err
 	}
 	data, file := filepath.Join(dir, "data"), filepath.Join(dir, "kycbridge.yaml")
-	text := fmt.Sprintf("listen: %q\nadmin: {listen: %q}\nembedded: {listen: %q}\ndata_dir: %q\n", ports[0], ports[1],
-		ports[2], data)
+	text := fmt.Sprintf("listen: %q\nadmin: {listen: %q}\nembedded: {listen: %q}\ndata_dir: %q\n", addrs[0], addrs[1],
+		addrs[2], data)
 	if err := os.WriteFile(file, []byte(text+accounts()), 0o600); err != nil {
 		return nil, err
 	}
-	s := &service{callbacks: ports[:1]}
+	s := &service{callbacks: addrs[:1]}
 	process, err := startProcess(ctx, dir, o, p.kycbridge, "serve", "--config", file)
 	if err != nil {
 		return nil, err
 	}
 	s.processes = append(s.processes, process)
-	if err := process.ready(ctx, func() error { return answersOK(ctx, "http://"+ports[1]+"/readyz") }); err != nil {
+	if err := process.ready(ctx, func() error { return answersOK(ctx, "http://"+addrs[1]+"/readyz") }); err != nil {
 		return s, err
 	}
 	user, password, err := publisher.Operator(data)
 	if err != nil {
 		return s, err
 	}
-	return s, s.connect(ports[2], nats.UserInfo(user, password))
+	return s, s.connect(addrs[2], nats.UserInfo(user, password))
 }
 
 // accounts are the log level and the accounts of a configuration.
@@ -107,31 +108,31 @@ func accounts() string {
 
 // startPeer starts nats-server, which flushes every message before it acknowledges it, and the peer.
 func startPeer(ctx context.Context, p programs, o options, dir string) (*service, error) {
-	ports, err := freePorts(ctx, 2)
+	addrs, err := ports.Free(ctx, 2)
 	if err != nil {
 		return nil, err
 	}
 	file := filepath.Join(dir, "nats.conf")
-	text := fmt.Sprintf("listen: %q\njetstream: {store_dir: %q, sync_interval: always}\n", ports[1],
+	text := fmt.Sprintf("listen: %q\njetstream: {store_dir: %q, sync_interval: always}\n", addrs[1],
 		filepath.Join(dir, "data"))
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	s := &service{callbacks: ports[:1]}
+	s := &service{callbacks: addrs[:1]}
 	server, err := startProcess(ctx, dir, o, p.nats, "--config", file)
 	if err != nil {
 		return nil, err
 	}
 	s.processes = append(s.processes, server)
-	if err := server.ready(ctx, func() error { return s.connect(ports[1]) }); err != nil {
+	if err := server.ready(ctx, func() error { return s.connect(addrs[1]) }); err != nil {
 		return s, err
 	}
-	peer, err := startProcess(ctx, dir, o.fast(), p.peer, "-addr", ports[0], "-nats", "nats://"+ports[1], "-token", token)
+	peer, err := startProcess(ctx, dir, o.fast(), p.peer, "-addr", addrs[0], "-nats", "nats://"+addrs[1], "-token", token)
 	if err != nil {
 		return s, err
 	}
 	s.processes = append(s.processes, peer)
-	return s, peer.ready(ctx, func() error { return accepts(ctx, ports[0]) })
+	return s, peer.ready(ctx, func() error { return accepts(ctx, addrs[0]) })
 }
 
 // connect opens the connection through which stored messages are counted.
@@ -245,17 +246,4 @@ func accepts(ctx context.Context, addr string) error {
 		return err
 	}
 	return conn.Close()
-}
-
-// freePorts returns addresses on which nothing listens.
-func freePorts(ctx context.Context, n int) (addrs []string, err error) {
-	for range n {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close() // all at the end, so that no port is returned twice
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -154,18 +153,6 @@ type NATS struct {
 }
 
 func (n *NATS) url() string { return "nats://" + n.address }
-
-// freeAddress is an address whose port is free and below the range of ephemeral ports.
-func freeAddress(ports *int) (string, error) {
-	for range 4000 {
-		*ports++
-		address := fmt.Sprintf("127.0.0.1:%d", *ports)
-		if l, err := net.Listen("tcp", address); err == nil { //nolint:noctx // it is closed at once
-			return address, l.Close()
-		}
-	}
-	return "", errors.New("no free port")
-}
 
 // newNATS writes the configuration of a server that syncs before it acknowledges.
 func newNATS(binary, dir, address string) (*NATS, error) {

@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"kycbridge/internal/keys"
+	"kycbridge/internal/ports"
 )
 
 // The modes define where the store and the bus are.
@@ -71,7 +72,7 @@ func Run(ctx context.Context, o Options) (Findings, error) {
 	}))
 	defer api.Close()
 	defer w.close()
-	if err := w.prepare(api.URL); err != nil {
+	if err := w.prepare(ctx, api.URL); err != nil {
 		return Findings{}, err
 	}
 	if err := w.startAll(ctx); err != nil {
@@ -82,7 +83,7 @@ func Run(ctx context.Context, o Options) (Findings, error) {
 }
 
 // prepare mounts what faults need and writes the configurations.
-func (w *World) prepare(api string) (err error) {
+func (w *World) prepare(ctx context.Context, api string) (err error) {
 	root := w.Dir
 	for _, f := range w.chosen() {
 		if f.disk && w.disk == "" {
@@ -92,19 +93,18 @@ func (w *World) prepare(api string) (err error) {
 			root = w.disk
 		}
 	}
-	ports := 20000 + rand.IntN(10000)
+	addresses, err := ports.Free(ctx, 1+3*w.Processes)
+	if err != nil {
+		return err
+	}
 	if w.Mode != Embedded {
-		address, err := freeAddress(&ports)
-		if err != nil {
-			return err
-		}
-		if w.nats, err = newNATS(w.NATS, w.Dir, address); err != nil {
+		if w.nats, err = newNATS(w.NATS, w.Dir, addresses[0]); err != nil {
 			return err
 		}
 	}
 	w.held = make([]sync.Mutex, w.Processes)
 	for i := range w.Processes {
-		b, err := w.newBridge(i, root, api, &ports)
+		b, err := w.newBridge(i, root, api, addresses[1+3*i:])
 		if err != nil {
 			return err
 		}
@@ -113,14 +113,9 @@ func (w *World) prepare(api string) (err error) {
 	return nil
 }
 
-func (w *World) newBridge(i int, root, api string, ports *int) (*Bridge, error) {
+func (w *World) newBridge(i int, root, api string, addresses []string) (*Bridge, error) {
 	b := &Bridge{binary: w.Binary, embedded: w.Mode != External}
-	for _, address := range []*string{&b.callbacks, &b.admin, &b.store} {
-		var err error
-		if *address, err = freeAddress(ports); err != nil {
-			return nil, err
-		}
-	}
+	b.callbacks, b.admin, b.store = addresses[0], addresses[1], addresses[2]
 	b.config, b.log = filepath.Join(w.Dir, fmt.Sprintf("bridge%d.yaml", i)), filepath.Join(w.Dir,
 		fmt.Sprintf("bridge%d.log", i))
 	b.data = filepath.Join(root, fmt.Sprintf("data%d", i))
