@@ -77,7 +77,7 @@ type pending struct {
 	ctx context.Context
 	ack chan ack // buffered: the committer never waits for a caller that has returned
 	condition
-	times int // how often it was sent: after the first time it may be a duplicate of itself
+	lost bool // no answer came: if it is sent again, it may be a duplicate of itself
 }
 
 // condition is what must hold when a message is sent: its caller established it at a time, and it is established again
@@ -273,13 +273,14 @@ func (c *committer) atomic(batch []*pending) (*jetstream.PubAck, error) {
 		}
 		id := nuid.Next()
 		for i, p := range batch {
-			p.times++
 			m := copyOf(p.msg)
 			m.Header["Nats-Batch-Id"] = []string{id}
 			m.Header["Nats-Batch-Sequence"] = []string{strconv.Itoa(i + 1)}
 			if i == len(batch)-1 {
 				m.Header["Nats-Batch-Commit"] = []string{"1"}
-				return c.request(ctx, m)
+				pub, err := c.request(ctx, m)
+				markLost(err, batch...)
+				return pub, err
 			}
 			if err := c.conn.nc.PublishMsg(m); err != nil {
 				return nil, fmt.Errorf("publish batch: %w", err)
@@ -287,6 +288,16 @@ func (c *committer) atomic(batch []*pending) (*jetstream.PubAck, error) {
 		}
 		return nil, errors.New("publish batch: it is empty")
 	})
+}
+
+// markLost records in messages that no answer came, if that is the error.
+func markLost(err error, sent ...*pending) {
+	if _, ok := errors.AsType[*jetstream.APIError](err); err == nil || ok {
+		return
+	}
+	for _, p := range sent {
+		p.lost = true
+	}
 }
 
 // longest is the context of the member with the latest deadline: a member whose context ends earlier does not
@@ -352,8 +363,8 @@ func (c *committer) publishDecided(ctx context.Context, p *pending) (*jetstream.
 		if err := p.check(ctx); err != nil {
 			return nil, err
 		}
-		p.times++
 		pub, err := c.request(ctx, p.msg)
+		markLost(err, p)
 		if refused, ok := errors.AsType[*jetstream.APIError](err); !ok || refused.ErrorCode != idInProcess ||
 			ctx.Err() != nil {
 			return pub, err

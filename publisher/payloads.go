@@ -180,7 +180,7 @@ func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stor
 			if err := s.confirm(ctx, ack.Sequence); err != nil {
 				return kycbridge.Stored{}, fmt.Errorf("confirm the payload stored before: %w", err)
 			}
-			own := sent.times > 1 && kept.ReceivedAt.Equal(p.ReceivedAt) && kept.Digest == p.Digest
+			own := sent.lost && kept.ReceivedAt.Equal(p.ReceivedAt) && kept.Digest == p.Digest
 			return kycbridge.Stored{Duplicate: !own, Digest: kept.Digest}, nil
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 			erased, err := s.erasedBefore(ctx, k, p)
