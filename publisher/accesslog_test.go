@@ -74,6 +74,7 @@ func TestAccesses(t *testing.T) {
 // TestAccessesWait: while the stream accepts nothing, a limited number of records waits and the rest is
 // counted; the waiting records are stored afterwards, or dropped when the process ends.
 func TestAccessesWait(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	stream, err := store.js.Stream(t.Context(), store.names.access())
 	if err != nil {

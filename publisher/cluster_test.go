@@ -26,6 +26,7 @@ import (
 // through one server what another has just acknowledged. A lagging replica must not answer: a newer
 // verdict would be taken for a new one, or a second body for a known one.
 func TestReadsOnAClusterSeeEveryAcknowledgedWrite(t *testing.T) {
+	t.Parallel()
 	urls := cluster(t, 3)
 	store0, bus0 := join(t, urls[0])
 	store1, bus1 := join(t, urls[1])
@@ -68,6 +69,7 @@ func TestReadsOnAClusterSeeEveryAcknowledgedWrite(t *testing.T) {
 // both publish the same revision. The cluster refuses a message whose id is being replicated; that lasts
 // milliseconds, and must give the final result: a duplicate, and a conflict.
 func TestConcurrentPublishThroughTwoNodes(t *testing.T) {
+	t.Parallel()
 	urls := cluster(t, 3)
 	store0, bus0 := join(t, urls[0])
 	store1, bus1 := join(t, urls[1])
@@ -114,6 +116,7 @@ func atOnce(t *testing.T, do func(n int) error) {
 // TestStartBeforeTheLastNode: all starts at once, and the first process asks for its streams before the last server is
 // there. Streams of three replicas cannot be placed then; the server answers with an error that does not last.
 func TestStartBeforeTheLastNode(t *testing.T) {
+	t.Parallel()
 	nodes := clusterOptions(t, 3)
 	var known [3]*server.Server // the nodes know each other from here
 	for i, o := range nodes {
@@ -246,6 +249,7 @@ func join(t *testing.T, url string) (*Store, *Bus) {
 // TestOnlyTheLeaderIsRead: with replicas no operation of the store reads by a direct get, which a replica that is
 // behind may answer. The client library returns to direct gets when it is asked for information on a stream.
 func TestOnlyTheLeaderIsRead(t *testing.T) {
+	t.Parallel()
 	urls := cluster(t, 3)
 	store, bus := join(t, urls[0])
 	seen := make(chan string, 1000)

@@ -18,6 +18,7 @@ import (
 // TestPublishingRetries simulates a cluster whose leader fails: the first message that reaches it is never
 // answered, then for a moment there is no responder, then a new leader answers.
 func TestPublishingRetries(t *testing.T) {
+	t.Parallel()
 	for name, batch := range map[string]int{"one by one": 1, "as a batch": batchWorth} {
 		t.Run(name, func(t *testing.T) {
 			server, _, _ := start(t, t.TempDir())

@@ -325,6 +325,7 @@ func TestManyBytesAnywhere(t *testing.T) {
 // TestCutOffBetweenRecords truncates a block exactly at the end of a record: the rest is intact, and only
 // the index, or the state recorded when the server was closed, shows that there was more.
 func TestCutOffBetweenRecords(t *testing.T) {
+	t.Parallel()
 	whole := t.TempDir()
 	want := stocked(t, whole)
 	for _, stream := range []string{testNames.payloads(), testNames.events(), testNames.quarantine(), testNames.polls()} {

@@ -385,6 +385,7 @@ func TestOnlyRecordedErasuresCount(t *testing.T) {
 // TestABarBlocksAppends: while a verification is erased, a payload of it waits and one of another does
 // not; a bar whose process was killed expires by itself, and none is left in the log.
 func TestABarBlocksAppends(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	p := payload("idv-1", "e1", "{}")
 	k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}

@@ -141,6 +141,7 @@ func TestErasuresAreTidied(t *testing.T) {
 // before are not reported as missing. An operator's own limit remains, unless the configuration names a
 // retention.
 func TestAgeLimitsMoveToTheService(t *testing.T) {
+	t.Parallel()
 	const own = 100 * time.Hour
 	longer := kycbridge.DefaultRetention()
 	longer.Payloads, longer.Quarantine = 60*24*time.Hour, 60*24*time.Hour

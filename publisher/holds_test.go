@@ -15,6 +15,7 @@ import (
 // TestHoldsAndClaimsExclude: on three servers with three replicas, a hold that returns stops every later claim and
 // waits for the end of an earlier one, for one verification and for any.
 func TestHoldsAndClaimsExclude(t *testing.T) {
+	t.Parallel()
 	urls := cluster(t, 3)
 	store0, _ := join(t, urls[0])
 	store1, _ := join(t, urls[1])

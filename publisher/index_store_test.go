@@ -257,6 +257,7 @@ func TestIndexersReadersAndPurges(t *testing.T) {
 
 // TestIndexInACluster: the same through two nodes of a cluster.
 func TestIndexInACluster(t *testing.T) {
+	t.Parallel()
 	urls := cluster(t, 3)
 	store, bus := join(t, urls[0])
 	second, _ := join(t, urls[1])

@@ -59,6 +59,7 @@ func connectLosing(t *testing.T, server *Embedded, stream string) (*Connection, 
 // TestLostAnswerToAPayload: the answer to a payload is lost, and it is sent again: it is stored once, and no duplicate
 // of itself. The same payload from another request, or from an archive, is one.
 func TestLostAnswerToAPayload(t *testing.T) {
+	t.Parallel()
 	server, _, _ := start(t, t.TempDir())
 	c, lose := connectLosing(t, server, "KYC_PAYLOADS")
 	store, err := OpenStore(t.Context(), c, testNames, testMaxBody, 1, kycbridge.DefaultRetention())

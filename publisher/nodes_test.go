@@ -12,6 +12,7 @@ import (
 
 // TestNodesSettle: after Settle, every node knows an inbox that one node had received.
 func TestNodesSettle(t *testing.T) {
+	t.Parallel()
 	urls := cluster(t, 3)
 	dial := func(ctx context.Context, url string, more ...nats.Option) (*Connection, error) {
 		return Connect(ctx, Dial{Name: "test", URL: url, Options: more, Once: true}, 0, zap.NewNop())

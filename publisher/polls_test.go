@@ -151,6 +151,7 @@ func TestARestoredDueWatchIsProcessed(t *testing.T) {
 }
 
 func TestAFailedWatchStaysDue(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	must(t, store.Trigger(t.Context(), watch("session-1")))
 	var tries atomic.Int32

@@ -44,6 +44,7 @@ func TestARepairIsLoggedOnce(t *testing.T) {
 
 // TestAFailingRepairIsLogged: what was repaired is logged although the repair never ends.
 func TestAFailingRepairIsLogged(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	core, logged := observer.New(zap.ErrorLevel)
 	attempts := 0
