@@ -7,26 +7,36 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 )
 
-// The ports that are tried. Linux takes the port of an outgoing connection from 32768 on, unless it is configured
-// otherwise: such a port may be in use a moment after it was found free.
+// The range is below the one from which Linux assigns ports to outgoing connections, and to servers that request any
+// port. A port of that range could be taken after it is found free and before the server starts for which it was
+// picked, or while that server is restarted.
 const (
-	lowest, end = 12_000, 32_000
-	tries       = 1000
+	first = 12_000
+	end   = 32_000
+	tries = 1000
 )
 
-// Free returns n different addresses of the loopback interface, on which nothing listens. They are chosen at random, so
-// that two processes that look for ports at the same time seldom find the same.
+// given are the ports that were picked in this process.
+var given sync.Map
+
+// Free returns n different addresses of 127.0.0.1 on which nothing listens, chosen at random, so that two processes
+// that look for ports at the same time seldom find the same. No port is returned twice in one process.
 func Free(ctx context.Context, n int) (addresses []string, err error) {
 	var config net.ListenConfig
 	for range tries {
 		if len(addresses) == n {
 			return addresses, nil
 		}
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(lowest+rand.IntN(end-lowest))) //nolint:gosec // no secret
+		port := first + rand.IntN(end-first) //nolint:gosec // no secret
+		if _, again := given.LoadOrStore(port, true); again {
+			continue
+		}
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		if l, err := config.Listen(ctx, "tcp", address); err == nil {
-			defer l.Close() // all at the end, so that no port is returned twice
+			l.Close()
 			addresses = append(addresses, address)
 		}
 	}

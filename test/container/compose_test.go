@@ -27,6 +27,7 @@ const composePatience = 2 * time.Minute
 // TestCompose does what the README describes: make image && docker-compose up -d, its curl, the event as a NATS
 // client reads it, and down. Only the ports differ, so that it does not conflict with other programs.
 func TestCompose(t *testing.T) {
+	t.Parallel()
 	images(t)
 	up := composeOf(t)
 	nats, callbacks, admin := freeport.New(t), freeport.New(t), freeport.New(t)

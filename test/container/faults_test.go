@@ -63,6 +63,7 @@ var faults = []fault{
 // load of callbacks. Each time it checks whether a payload that was answered 200 is lost, duplicated or forked, and
 // how long no callback was answered 200. Its log is the table of docs/reliability.md.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 3, 2, twoAccounts)
 	engine, err := testcontainers.NewDockerClientWithOpts(t.Context())
 	if err != nil {

@@ -19,6 +19,7 @@ const largestImage = 40 << 20
 
 // TestImage checks the image, and runs it as the first line of deploy/Dockerfile describes.
 func TestImage(t *testing.T) {
+	t.Parallel()
 	images(t)
 	t.Logf("make image took %s", built.took.Round(time.Second))
 	var inspected []struct {

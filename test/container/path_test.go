@@ -28,6 +28,7 @@ const twoAccounts = `  - {name: acme, provider: ondato, environment: test, confi
 // TestPath sends callbacks of every provider through containers, on one NATS server with one
 // replica and on a cluster of three with two, and reads the results.
 func TestPath(t *testing.T) {
+	t.Parallel()
 	for _, size := range []struct {
 		name              string
 		servers, replicas int
