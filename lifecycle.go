@@ -22,6 +22,7 @@ const (
 // Fact is an observation with its source and times: the complete input of the lifecycle.
 type Fact struct {
 	Observation
+	Reference      string // ExternalReference before the profile was applied to it
 	Account        *Account
 	VerificationID string
 	Payload        event.PayloadRef
@@ -342,6 +343,9 @@ func finish(d *Revision, f Fact) {
 	d.Payload = f.Payload
 	d.Payload.Confirmed = confirmed
 	d.VerifiedClaims = nil
+	if f.Reference != "" && d.ExternalReference == f.Reference {
+		d.ExternalReference = f.ExternalReference // was known before the telephone number that it is
+	}
 	event.Protect(&d.Data, f.Account.Profile)
 	if f.Account.TrustFramework != "" && f.Account.Profile != event.ProfileNone {
 		d.VerifiedClaims = event.NewVerifiedClaims(&d.Data, f.Account.TrustFramework)

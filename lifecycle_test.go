@@ -395,3 +395,26 @@ func TestFinishProtectsAddedFields(t *testing.T) {
 		t.Errorf("%s, %v", raw, err)
 	}
 }
+
+// TestReferenceKnownBeforeNumber: a reference that an earlier payload gave is hidden once a payload has the telephone
+// number that it is, however old that payload is.
+func TestReferenceKnownBeforeNumber(t *testing.T) {
+	for profile, want := range map[event.Profile]string{event.ProfileMasked: "****0001", event.ProfileNone: ""} {
+		account := *testAccount
+		account.Profile = profile
+		started, told := progress(event.StatusCreated), progress(event.StatusInProgress)
+		started.ExternalReference, told.ExternalReference, told.ReferenceIsPhone = "5550100001", "5550100001", true
+		for _, minute := range []int{-1, 1} {
+			first, second := fact(0, started), fact(minute, told)
+			first.Account, second.Account = &account, &account
+			second.Reference = second.ExternalReference
+			protectFacts(&second.Observation, profile)
+			last, _, _ := Next(nil, first)
+			d := clone(last)
+			d.merge(second.Observation, minute < 0)
+			if finish(&d, second); d.ExternalReference != want {
+				t.Errorf("%s, minute %d: %q, want %q", profile, minute, d.ExternalReference, want)
+			}
+		}
+	}
+}

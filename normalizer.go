@@ -283,11 +283,11 @@ func (n *Normalizer) fact(a *Account, p Payload, doc document.Object) (Fact, err
 	if err != nil {
 		return Fact{}, err
 	}
-	protected := event.Data{Documents: o.Documents, ExtractedClaims: o.ExtractedClaims, Media: o.Media, Session: o.Session}
-	event.Protect(&protected, a.Profile)
-	o.Documents, o.ExtractedClaims, o.Media = protected.Documents, protected.ExtractedClaims, protected.Media
+	stated := o.ExternalReference
+	protectFacts(&o, a.Profile)
 	return Fact{
 		Observation:    o,
+		Reference:      stated,
 		Account:        a,
 		VerificationID: p.VerificationID,
 		Payload:        event.PayloadRef{ID: p.ID, Digest: p.Digest, Mapping: n.Mapping, AdmittedBy: p.admittedBy()},
@@ -297,6 +297,20 @@ func (n *Normalizer) fact(a *Account, p Payload, doc document.Object) (Fact, err
 		ReceivedAt:     p.ReceivedAt,
 		Traceparent:    p.Traceparent(),
 	}, nil
+}
+
+// protectFacts reduces the personal data of o to what the profile permits. The caller's reference is compared with the
+// telephone number here: the claims of a revision are masked already.
+func protectFacts(o *Observation, p event.Profile) {
+	reference := event.Data{ExternalReference: o.ExternalReference, ExtractedClaims: o.ExtractedClaims}
+	if o.ReferenceIsPhone {
+		reference.ExtractedClaims = event.Claims{"phone_number": o.ExternalReference}
+	}
+	event.Protect(&reference, p)
+	o.ExternalReference = reference.ExternalReference
+	d := event.Data{Documents: o.Documents, ExtractedClaims: o.ExtractedClaims, Media: o.Media, Session: o.Session}
+	event.Protect(&d, p)
+	o.Documents, o.ExtractedClaims, o.Media = d.Documents, d.ExtractedClaims, d.Media
 }
 
 // withoutValue describes a mapping error without the value that caused it.

@@ -79,6 +79,7 @@ type Observation struct {
 
 	Product, FlowID, FlowVersion string
 	ExternalReference            string
+	ReferenceIsPhone             bool              // it is a telephone number of the person that is in no claim
 	References                   map[string]string // every id that the provider uses
 	ProviderStatus               map[string]any    // scalars, values verbatim
 

@@ -47,25 +47,19 @@ func (d *Data) hideReference(number, address func(string) string) {
 	switch {
 	case strings.Contains(ref, "@"):
 		d.ExternalReference = address(ref)
-	case strings.HasPrefix(ref, "+") || d.hasNumber(digitsOf(ref)):
+	case strings.HasPrefix(ref, "+") || slices.ContainsFunc(phoneClaims, func(name string) bool {
+		claim, _ := scalar(d.ExtractedClaims[name])
+		return SamePhone(claim, ref)
+	}):
 		d.ExternalReference = number(ref)
 	}
 }
 
-// hasNumber reports whether digits are a telephone number among the claims, with its country code or without.
-func (d *Data) hasNumber(digits string) bool {
+// SamePhone reports whether two texts are one telephone number, each with its country code or without.
+func SamePhone(a, b string) bool {
 	const fewest = 7 // without its area code
-	if len(digits) < fewest {
-		return false
-	}
-	for _, name := range phoneClaims {
-		claim, _ := scalar(d.ExtractedClaims[name])
-		known := digitsOf(claim)
-		if strings.HasSuffix(known, digits) || len(known) >= fewest && strings.HasSuffix(digits, known) {
-			return true
-		}
-	}
-	return false
+	x, y := digitsOf(a), digitsOf(b)
+	return len(x) >= fewest && len(y) >= fewest && (strings.HasSuffix(x, y) || strings.HasSuffix(y, x))
 }
 
 // hideReviewers returns steps with each reference to a reviewer that is an e-mail address, or that may be a name,

@@ -63,6 +63,7 @@ func (d session) observe(received time.Time, s kycbridge.Settings) kycbridge.Obs
 	o := kycbridge.Observation{
 		EventName:         getDetails,
 		ExternalReference: values.ExternalReference(d.Text("user_id")),
+		ReferenceIsPhone:  event.SamePhone(d.Text("phone_number"), d.Text("user_id")),
 		References:        map[string]string{},
 		ProviderStatus:    values.StatusFrom(d.Object, "session_status", "audit_result", "audit_lock"),
 		Documents:         d.documents(),

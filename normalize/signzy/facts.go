@@ -29,6 +29,7 @@ func facts(j document.Object, reports []report, dates *values.Dates) kycbridge.O
 		external = j.Text("userId")
 	}
 	o.ExternalReference = values.ExternalReference(external)
+	o.ReferenceIsPhone = event.SamePhone(j.Text("userInfo", "phoneNumber"), o.ExternalReference)
 	values.Set(o.References, "journey_id", values.Clip(reference(j), values.MaxID))
 	values.Set(o.References, "database_id", values.Clip(j.Text("_id"), values.MaxID))
 	values.Set(o.References, "client_id", values.Clip(j.Text("clientId"), values.MaxID))
