@@ -99,10 +99,10 @@ func numberedName(stem string, n int) string {
 	return stem + strconv.Itoa(n)
 }
 
-// named reports whether the flow asked for an nth document. If it did not, the members are "", null or missing
-// (observed); any other value, readable or not, counts as a request.
+// named reports whether the flow asked for an nth document, or the applicant captured one. If not, the members are "",
+// null or missing (observed); any other value, readable or not, counts as a request.
 func named(captured document.Object, n int) bool {
-	for _, stem := range [...]string{"idType", "verificationType"} {
+	for _, stem := range [...]string{"idType", "verificationType", "frontCaptureMode", "backCaptureMode"} {
 		v := captured[numberedName(stem, n)]
 		if text, isText := v.(string); v != nil && (!isText || strings.TrimSpace(text) != "") {
 			return true
