@@ -192,6 +192,31 @@ func TestBirthYearBesideDate(t *testing.T) {
 	}
 }
 
+// TestOneDateUnderTwoLabels: two labels, or two spellings of one, with different values are unread; they are not
+// guessed.
+func TestOneDateUnderTwoLabels(t *testing.T) {
+	for _, c := range []struct{ labels, birthdate, fields string }{
+		{shown("Birth Date", "1990-02-01", "DOB", "1991-02-01"), "", "birthdate undetermined"},
+		{shown("Birth Date", "1990-02-01", "Birth_Date", "1991-02-01"), "", "birthdate undetermined"},
+		{shown("Birth Date", "1990-02-01", "DOB", "01/02/1990"), "1990-02-01", "birthdate passed birthdate passed"},
+		{shown("Birth Date", "1990-02-01", "Birth_Date", "1990-02-01"), "1990-02-01",
+			"birthdate passed birthdate passed"},
+		{shown("Birth Date", "1990-02-01", "Expiry Date", "2035-01-01", "Date of Expiry", "2036-01-01"), "1990-02-01",
+			"birthdate passed date_of_expiry undetermined"},
+		{shown("Birth Date", "1990-02-01", "Document Number", "X1", "Document_Number", "X2"), "1990-02-01",
+			"birthdate passed document_number undetermined"},
+	} {
+		o := fetched(t, `"documents":{"0":`+c.labels+`}`)
+		birthdate, _ := o.ExtractedClaims["birthdate"].(string)
+		if got := fieldsOf(o, "documents.0.data_extraction"); birthdate != c.birthdate || got != c.fields {
+			t.Errorf("%s: birthdate %q, fields %s", c.labels, birthdate, got)
+		}
+		if doc := o.Documents[0]; doc.DateOfExpiry != "" || doc.DocumentNumber != "" {
+			t.Errorf("%s: %+v", c.labels, doc)
+		}
+	}
+}
+
 func fieldsOf(o kycbridge.Observation, id string) string {
 	var told []string
 	for _, f := range normalizetest.CheckOf(o, id).Fields {

@@ -34,9 +34,10 @@ const (
 // labelBirthYear is the label of the year of birth, which a document may contain beside the whole date.
 const labelBirthYear = "yearofbirth"
 
-// dateFields are the dates with their folded labels; the first label with a value has precedence. Some documents
-// contain only the year of birth (field-names.md in https://github.com/idwise/idwise.github.io). Dates of another
-// calendar have labels of their own (Birth Date Hijri) and are never read.
+// dateFields are the dates with their folded labels. Two labels with different dates leave the date unread, but the
+// year of birth is read only if there is no date of birth. Some documents contain only the year (field-names.md in
+// https://github.com/idwise/idwise.github.io). Dates of another calendar have labels of their own (Birth Date Hijri)
+// and are never read.
 var dateFields = []struct {
 	field  string
 	read   func(*values.Dates, string) string
@@ -59,8 +60,8 @@ func (r result) cards(received time.Time) []card {
 	return cards
 }
 
-// newCard reads the extracted fields of a document. A field is an object with a value, or the bare value. If a
-// label occurs in two spellings, the first one in order is used.
+// newCard reads the extracted fields of a document. A field is an object with a value, or the bare value. A label that
+// occurs in two spellings with different values is unread.
 func newCard(id string, entry document.Object, received time.Time) card {
 	c := card{Object: entry, id: values.Clip(id, values.MaxCode), read: map[string]any{}, dates: map[string]string{}}
 	fields := entry.Object("extracted_fields")
@@ -75,9 +76,7 @@ func newCard(id string, entry document.Object, received time.Time) card {
 				continue
 			}
 		}
-		if _, known := c.read[folded]; !known && strings.TrimSpace(values.ScalarText(value)) != "" {
-			c.read[folded] = value
-		}
+		c.take(label, folded, value)
 	}
 	c.names = fullName{
 		full: c.text("fullname", "name"), given: c.text("firstname", "givenname", "givennames"),
@@ -85,6 +84,22 @@ func newCard(id string, entry document.Object, received time.Time) card {
 	}
 	c.readDates(values.NewDates(received))
 	return c
+}
+
+// take stores the value of a label.
+func (c *card) take(label, folded string, value any) {
+	text := plain(values.ScalarText(value))
+	before, again := c.read[folded]
+	switch {
+	case text == "":
+	case !again:
+		c.read[folded] = value
+	case !strings.EqualFold(plain(values.ScalarText(before)), text):
+		c.read[folded] = nil
+		if field := fieldOf(label, folded); field != "other" {
+			c.unread.Add(field)
+		}
+	}
 }
 
 // fieldOf returns the name of a field of the check data_extraction. The year of birth was read on its own.
@@ -102,12 +117,19 @@ func fieldOf(label, folded string) string {
 
 func (c *card) readDates(dates *values.Dates) {
 	for _, date := range dateFields {
-		at := slices.IndexFunc(date.labels, func(label string) bool { return c.read[label] != nil })
-		if at >= 0 {
-			c.dates[date.field] = date.read(dates, values.ScalarText(c.read[date.labels[at]]))
+		var texts []string
+		for _, label := range date.labels {
+			if text := values.ScalarText(c.read[label]); text != "" && (label != labelBirthYear || texts == nil) {
+				texts = append(texts, text)
+			}
+		}
+		if value := dates.Agreed(date.field, date.read, texts...); !slices.Contains(c.unread, date.field) {
+			c.dates[date.field] = value
 		}
 	}
-	c.unread = dates.Unread
+	for _, field := range dates.Unread {
+		c.unread.Add(field)
+	}
 }
 
 // text returns the first of these fields that contains text.

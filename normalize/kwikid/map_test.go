@@ -260,6 +260,8 @@ func TestDetails(t *testing.T) {
 		pan + `"details":{"pa_number":"AAAPT0000A","dob":"21-06-1990"}}`:                                  "AAAPT0000A 1990-06-21",
 		pan + `"details":{"Pa_Number":"AAAPT0000A","DOB":"21.06.1990"}}`:                                  "AAAPT0000A 1990-06-21",
 		pan + `"details":{"PAN Number":"AAAPT0000A","Date Of Birth":"21/06/1990"}}`:                       "AAAPT0000A 1990-06-21",
+		pan + `"details":{"dob":"21-06-1990","date_of_birth":"22-06-1990"}}`:                              " differ",
+		pan + `"details":{"dob":"21-06-1990","date_of_birth":"1990-06-21"}}`:                              " 1990-06-21",
 		pan + `"details":{"dob":"21-06-90"}}`:                                                             " unread",
 		pan + `"details":{"dob":"21-06-1990"}},` + aadhaar + `"details":{"dob":"1990-06-21"}}`:            " 1990-06-21",
 		pan + `"details":{"dob":"21-06-1990"}},` + aadhaar + `"details":{"dob":"1990"}}`:                  " 1990-06-21",

@@ -88,9 +88,17 @@ func (d session) numberOfPAN() string {
 	return d.Text("extras", "pan_number")
 }
 
-// detail returns the text in a document's details under the first of the folded names that has one. The
-// members of details are not documented, so no schema defines their names.
+// detail returns the text in a document's details under the first of the folded names that has one.
 func detail(doc document.Object, names ...string) string {
+	if texts := details(doc, names...); len(texts) > 0 {
+		return texts[0]
+	}
+	return ""
+}
+
+// details returns all texts in a document's details under these folded names. The members of details are not
+// documented, so no schema defines their names.
+func details(doc document.Object, names ...string) (texts []string) {
 	details := doc.Object("details")
 	members := values.Sorted(details)
 	for _, name := range names {
@@ -99,11 +107,11 @@ func detail(doc document.Object, names ...string) string {
 				continue
 			}
 			if text := strings.TrimSpace(details.Text(member)); text != "" {
-				return text
+				texts = append(texts, text)
 			}
 		}
 	}
-	return ""
+	return texts
 }
 
 // lastFourOf finds the last four digits of the number of an Aadhaar card. The members of details are
@@ -177,20 +185,21 @@ func (d session) nameShown() (name string, agreed bool) {
 	return name, true
 }
 
-// birth returns the date of birth on which all documents of the summary that have one agree. A card may have
-// only the year.
+// birth returns the date of birth on which all documents of the summary that have one agree, under whatever name. A
+// card may have only the year.
 func (d session) birth() (date string, agreed bool) {
 	for _, doc := range d.docs() {
-		said := detail(doc, "dob", "dateofbirth")
-		if said == "" || documentIDs[values.Fold(doc.Text("name"))] == "" {
+		if documentIDs[values.Fold(doc.Text("name"))] == "" {
 			continue
 		}
-		said = cmp.Or(document.ParseDate(said), said)
-		switch {
-		case strings.HasPrefix(said, date):
-			date = said // the first date, the same date, or a more complete one
-		case !strings.HasPrefix(date, said):
-			return "", false
+		for _, said := range details(doc, "dob", "dateofbirth") {
+			said = cmp.Or(document.ParseDate(said), said)
+			switch {
+			case strings.HasPrefix(said, date):
+				date = said // the first date, the same date, or a more complete one
+			case !strings.HasPrefix(date, said):
+				return "", false
+			}
 		}
 	}
 	return date, true

@@ -45,8 +45,10 @@ func (r report) document(
 	}
 	doc = values.NewDocument(r.documentType(chosen, chosenIn), country, read.text("document_number", numberLabels...))
 	doc.DocumentID = r.documentID()
-	doc.DateOfIssuance = dates.Issue(read.date("date_of_issuance", "dateofissue", "issuedate", "dateofissuance"))
-	doc.DateOfExpiry = dates.Expiry(read.date("date_of_expiry", "dateofexpiry", "expirydate", "dateofexpiration"))
+	doc.DateOfIssuance = dates.Agreed("date_of_issuance", (*values.Dates).Issue,
+		read.dates("date_of_issuance", "dateofissue", "issuedate", "dateofissuance")...)
+	doc.DateOfExpiry = dates.Agreed("date_of_expiry", (*values.Dates).Expiry,
+		read.dates("date_of_expiry", "dateofexpiry", "expirydate", "dateofexpiration")...)
 	doc.MRZDocumentCode = values.Matching(values.MrzCodePattern, read.text("mrz_document_code", "documentclasscode"))
 	if issuer != (event.Issuer{}) {
 		doc.Issuer = &issuer

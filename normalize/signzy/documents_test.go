@@ -41,6 +41,12 @@ func TestLabelsTwice(t *testing.T) {
 		{`"Date of Birth":["01/02/1990",null],"names":"A"`, "1990-02-01", "A", ""},
 		{`"Date of Birth":{"day":1},"names":"A"`, "", "A", "birthdate"},
 		{`"Date of Birth":true,"names":"A"`, "", "A", "birthdate"},
+		{`"DOB":"02/02/1990","Date of Birth":"01/02/1990","names":"A"`, "", "A", "birthdate"},
+		{`"DOB":"1990-02-01","Date of Birth":"01/02/1990","names":"A"`, "1990-02-01", "A", ""},
+		{`"DOB":"x","Date of Birth":"01/02/1990","names":"A"`, "1990-02-01", "A", ""},
+		{`"DOB":"1990","Date of Birth":"01/02/1990","names":"A"`, "1990-02-01", "A", ""},
+		{`"Expiry Date":"04/05/2035","Date Of Expiry":"05/05/2035","date of issue":"04/05/2021","Issue Date":"05/05/2021",` +
+			`"names":"A"`, "", "A", "date_of_issuance date_of_expiry"},
 		{`"names":"A","NAMES":"B"`, "", "", "name"},
 		{`"names":"Jane","NAMES":"JANE"`, "", "JANE", ""},
 		{`"names":"A","Full Name":"B","full name":"C"`, "", "A", ""},

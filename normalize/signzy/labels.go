@@ -100,12 +100,20 @@ func (l *labels) one(field, key string) (text string, given bool) {
 	return text, true
 }
 
-// date returns text for a date; a value such as "NA" means no date.
-func (l *labels) date(field string, keys ...string) string {
-	if text := l.text(field, keys...); !blank(text) {
-		return text
+// dates returns the texts of all these labels that have one, for the date of field; a value such as "NA" means no
+// date. A label that cannot be read leaves none.
+func (l *labels) dates(field string, keys ...string) []string {
+	var texts []string
+	for _, key := range keys {
+		text, given := l.one(field, key)
+		if given && text == "" {
+			return nil
+		}
+		if !blank(text) {
+			texts = append(texts, text)
+		}
 	}
-	return ""
+	return texts
 }
 
 // country returns the first of the labelled values that is an ICAO 9303 code.
@@ -125,7 +133,8 @@ func (l *labels) claims(dates *values.Dates) event.Claims {
 	l.name(claims, "given_name", "firstname", "givennames", "givenname")
 	l.name(claims, "middle_name", "middlename")
 	l.name(claims, "family_name", "lastname", "surname", "familyname")
-	values.SetClaim(claims, "birthdate", dates.Birth(l.date("birthdate", "dateofbirth", "birthdate", "dob")))
+	values.SetClaim(claims, "birthdate", dates.Agreed("birthdate", (*values.Dates).Birth,
+		l.dates("birthdate", "dateofbirth", "birthdate", "dob")...))
 	values.SetClaim(claims, "gender", values.Gender(l.text("gender", "sex", "gender")))
 	values.SetClaim(claims, "personal_number", l.text("personal_number", "personalnumber"))
 	values.SetNationality(claims, l.country("nationalities", "nationalitycode", "nationality"))

@@ -52,6 +52,30 @@ func (d *Dates) Expiry(s string) string {
 	return d.day("date_of_expiry", s, earliestDocument, time.Date(latestExpiry, 12, 31, 0, 0, 0, 0, time.UTC))
 }
 
+// Agreed reads a date that may be given more than once. If two texts are different dates, neither is preferred: the
+// field is left out and recorded. A year agrees with a date in it, and a further text that cannot be read contradicts
+// nothing.
+func (d *Dates) Agreed(field string, read func(*Dates, string) string, texts ...string) string {
+	value, further := "", Dates{today: d.today}
+	for _, text := range texts {
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		if value == "" {
+			if value = read(d, text); value == "" {
+				return ""
+			}
+			continue
+		}
+		other := read(&further, text)
+		if !strings.HasPrefix(value, other) && !strings.HasPrefix(other, value) {
+			d.Unread.Add(field)
+			return ""
+		}
+	}
+	return value
+}
+
 // latest returns the day on which the payload arrived plus some days, because time zones east of UTC are ahead.
 func (d *Dates) latest(days int) time.Time {
 	if d.today.IsZero() {
