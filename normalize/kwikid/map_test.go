@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -788,6 +789,41 @@ func TestStringsInPlaceOfObjects(t *testing.T) {
 				t.Errorf("%s: %s", member, got)
 			}
 			normalizetest.Unique(t, o)
+		}
+	}
+}
+
+// TestSummaryAsText: the parts of a summary mean the same if they are JSON inside a string.
+func TestSummaryAsText(t *testing.T) {
+	const details, match, validator, overall = `{"pa_number":"AAAPT0000A","dob":"21-06-1990","name":"TESTA SAMPLE"}`,
+		`{"selfie_pan_match":98}`, `{"success":false,"type":"isSignatureVerify"}`, `[{"success":true,"title":"Selfie"}]`
+	asText := func(s string) string { return strconv.Quote(s) }
+	observed := func(details, match, validator, overall string, docsForm func(string) string) string {
+		docs := docsForm(`[{"name":"Pan Card","details":` + details + `,"facematch_score":` + match +
+			`},{"name":"Signature Match","validator":` + validator + `}]`)
+		o := mapKwikID(t, event.ViaPoll, `{"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001",
+			"session_status":"waiting","summary_data":{"docs":`+docs+`,"overall_summary":`+overall+`}}}`, kycbridge.Settings{})
+		raw, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	asIs := func(s string) string { return s }
+	want := observed(details, match, validator, overall, asIs)
+	if !strings.Contains(want, "1990-06-21") {
+		t.Fatalf("%s", want)
+	}
+	for name, got := range map[string]string{
+		"details":         observed(asText(details), match, validator, overall, asIs),
+		"facematch_score": observed(details, asText(match), validator, overall, asIs),
+		"validator":       observed(details, match, asText(validator), overall, asIs),
+		"overall_summary": observed(details, match, validator, asText(overall), asIs),
+		"docs":            observed(details, match, validator, overall, asText),
+		"docs, details":   observed(asText(details), match, validator, overall, asText),
+	} {
+		if got != want {
+			t.Errorf("%s: %s\nwant %s", name, got, want)
 		}
 	}
 }
