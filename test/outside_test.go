@@ -17,7 +17,8 @@ import (
 const outsideModules = "import jwcrypto.jwe, cryptography"
 
 // outsideScripts verify what consumers are promised, each in a process of its own.
-var outsideScripts = []string{"envelope", "encrypted", "signatures", "privacy", "archive", "proofs", "api"}
+var outsideScripts = []string{"envelope", "encrypted", "signatures", "privacy", "archive", "proofs", "api",
+	"mapping"}
 
 // outsideAccounts are named after their profiles, and have the kind of credential that their provider uses.
 const outsideAccounts = `log: {level: warn}
