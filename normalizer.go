@@ -302,12 +302,14 @@ func (n *Normalizer) fact(a *Account, p Payload, doc document.Object) (Fact, err
 // protectFacts reduces the personal data of o to what the profile permits. The caller's reference is compared with the
 // telephone number here: the claims of a revision are masked already.
 func protectFacts(o *Observation, p event.Profile) {
-	reference := event.Data{ExternalReference: o.ExternalReference, ExtractedClaims: o.ExtractedClaims}
-	if o.ReferenceIsPhone {
-		reference.ExtractedClaims = event.Claims{"phone_number": o.ExternalReference}
+	if o.ExternalReference != "" && p != event.ProfileFull {
+		reference := event.Data{ExternalReference: o.ExternalReference, ExtractedClaims: o.ExtractedClaims}
+		if o.ReferenceIsPhone {
+			reference.ExtractedClaims = event.Claims{"phone_number": o.ExternalReference}
+		}
+		event.Protect(&reference, p)
+		o.ExternalReference = reference.ExternalReference
 	}
-	event.Protect(&reference, p)
-	o.ExternalReference = reference.ExternalReference
 	d := event.Data{Documents: o.Documents, ExtractedClaims: o.ExtractedClaims, Media: o.Media, Session: o.Session}
 	event.Protect(&d, p)
 	o.Documents, o.ExtractedClaims, o.Media = d.Documents, d.ExtractedClaims, d.Media
