@@ -186,6 +186,9 @@ func (e *evidence) lookUp(i int, call document.Object) {
 	if !a.sent() {
 		a = unreadable
 	}
+	if within := failedWithin(call["response"]); within.failed() {
+		a = within
+	}
 	c := event.Check{
 		CheckID: "external." + strconv.Itoa(i), Type: event.CheckDatabase, Result: a.result,
 		ProviderCheck: call.Text("api"), ProviderResult: a.raw,
@@ -201,6 +204,29 @@ func (e *evidence) lookUp(i int, call document.Object) {
 		})
 	}
 	e.add(c)
+}
+
+// failedWithin returns an overallStatus that is False anywhere in a response, which is a free object: a look-up of
+// several registries may have one for each.
+func failedWithin(v any) (a answer) {
+	switch v := v.(type) {
+	case map[string]any:
+		if a = answerAt(v, "overallStatus"); a.failed() {
+			return a
+		}
+		for _, member := range values.Sorted(v) {
+			if a = failedWithin(v[member]); a.failed() {
+				return a
+			}
+		}
+	case []any:
+		for _, item := range v {
+			if a = failedWithin(item); a.failed() {
+				return a
+			}
+		}
+	}
+	return answer{}
 }
 
 // isScreening reports whether a look-up is an anti-money-laundering screening, by its name.
