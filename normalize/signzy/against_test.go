@@ -357,6 +357,7 @@ func TestReviewSaysWhy(t *testing.T) {
 		{"documentIntelligence/extractedFieldErrors", `[{"fieldName":"Date of Birth","errorStatus":"MISMATCH"}]`,
 			"data.mismatch", "data_consistency"},
 		{"capturedData/idType", `"Passport"`, "document.type_not_accepted", "document_recognition"},
+		{"documentIntelligence/predictedIdTypeBack/FDSIDList/ICAOCode", `"USA"`, "data.mismatch", "document_recognition"},
 		{"documentIntelligence2", `null`, "document.missing", ""},
 		{"documentIntelligence2/completeStatus", `{}`, "document.missing", ""},
 		{"documentIntelligence2/completeStatus/overallStatus", `"False"`, "document.not_authentic", ""},

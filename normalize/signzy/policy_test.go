@@ -14,6 +14,11 @@ import (
 
 func TestPolicy(t *testing.T) {
 	on := map[string]float64{"min_face_match": 0.9}
+	two := func(country, kind string) string { // the front is an Indian passport
+		return changed(t, `"idExpired":"False"`, `"idExpired":"False","predictedIdTypeFront":{"FDSIDList":{"ICAOCode":"IND",`+
+			`"dDescription":"Passport"}},"predictedIdTypeBack":{"FDSIDList":{"ICAOCode":"`+country+`","dDescription":"`+kind+
+			`"}}`)
+	}
 	for _, c := range []struct {
 		name    string
 		body    string
@@ -79,6 +84,9 @@ func TestPolicy(t *testing.T) {
 			`"consent":true,"backcapturemode3":"UPLOAD"`), on, "review"},
 		{"no second document captured", changed(t, `"consent":true`,
 			`"consent":true,"frontCaptureMode2":null,"backCaptureMode2":""`), on, "approved"},
+		{"the back of another type, none chosen", two("IND", "Driving License"), on, "review"},
+		{"the back of another country", two("US", "Passport"), on, "review"},
+		{"two sides of one document", two("IN", "ePassport"), on, "approved"},
 		{"expiry not judged", changed(t, `"idExpired":"False"`, `"idExpired":"None"`), on, "review"},
 		{"field errors", changed(t, `"extractedFieldErrors":[]`, `"extractedFieldErrors":[{"fieldName":"Date of Birth"}]`),
 			on, "review"},

@@ -1,13 +1,17 @@
 package signzy
 
 import (
+	"cmp"
+	"slices"
+
 	"kycbridge/document"
 	"kycbridge/event"
 	"kycbridge/normalize/values"
 )
 
-// recognition adds the check docType, with the recogniser's probability as score. If the applicant chose
-// another type of document than the recognised one, the result is a warning, unless the check failed.
+// recognition adds the check docType, with the recogniser's probability as score. If the applicant chose another type
+// of document than the recognised one, or the two sides are of different documents, the result is a warning, unless the
+// check failed.
 func (e *evidence) recognition(r report, captured document.Object) {
 	a := answerAt(r.body.Object("completeStatus", "detailsOptical"), "docType")
 	c := r.check("doc_type", event.CheckDocumentRecognition, "detailsOptical.docType", a)
@@ -25,6 +29,13 @@ func (e *evidence) recognition(r report, captured document.Object) {
 	case event.ResultUndetermined:
 		c.Fields = []event.CheckField{{Field: "document_type", Result: event.ResultUndetermined}}
 	}
+	if field, code := r.sidesDiffer(); code != "" && !slices.Contains(codes, code) {
+		c.Fields = append(c.Fields, event.CheckField{Field: field, Result: event.ResultFailed})
+		codes = append(codes, code)
+		if !a.failed() {
+			c.Result = event.ResultWarning
+		}
+	}
 	if p, ok := r.probability(); ok {
 		c.Score, c.ScoreRaw = &p, &event.ScoreRaw{Value: p, Min: 0, Max: 1}
 	}
@@ -35,6 +46,32 @@ func (e *evidence) recognition(r report, captured document.Object) {
 		c.Result = event.ResultUndetermined
 	}
 	e.add(c, codes...)
+}
+
+// sidesDiffer returns the field in which the recognised sides contradict each other, with the reason: two countries, or
+// two types of the vocabulary. Without a chosen type nothing else compares them.
+func (r report) sidesDiffer() (field, code string) {
+	front, back := r.body.Object("predictedIdTypeFront"), r.body.Object("predictedIdTypeBack")
+	for _, member := range [...]string{"ICAOCode", "dCountryName"} {
+		x, y := front.Text("FDSIDList", member), back.Text("FDSIDList", member)
+		if !blank(x) && !blank(y) && values.Letters(cmp.Or(values.Alpha3(x), x)) != values.Letters(cmp.Or(values.Alpha3(y), y)) {
+			return "country", "data.mismatch"
+		}
+	}
+	if x, y := r.typeOfSide(front), r.typeOfSide(back); x != "" && y != "" && x != y && !compatible(x, y) {
+		return "document_type", "document.type_not_accepted"
+	}
+	return "", ""
+}
+
+// typeOfSide returns the type of the first label of a side that is in the vocabulary; "": none.
+func (r report) typeOfSide(predicted document.Object) string {
+	for _, label := range [...]string{predicted.Text("FDSIDList", "dDescription"), predicted.Text("DocumentName")} {
+		if name, known := typeOf(label, r.country("")); known {
+			return name
+		}
+	}
+	return ""
 }
 
 // probability returns the recogniser's confidence for the front, else for the back.
