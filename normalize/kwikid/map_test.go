@@ -258,24 +258,27 @@ func TestNames(t *testing.T) {
 func TestDetails(t *testing.T) {
 	const pan, aadhaar = `{"name":"Pan Card",`, `{"name":"Aadhaar Card",`
 	for docs, want := range map[string]string{
-		pan + `"details":{"pa_number":"AAAPT0000A","dob":"21-06-1990"}}`:                                  "AAAPT0000A 1990-06-21",
-		pan + `"details":{"Pa_Number":"AAAPT0000A","DOB":"21.06.1990"}}`:                                  "AAAPT0000A 1990-06-21",
-		pan + `"details":{"PAN Number":"AAAPT0000A","Date Of Birth":"21/06/1990"}}`:                       "AAAPT0000A 1990-06-21",
-		pan + `"details":{"dob":"21-06-1990","date_of_birth":"22-06-1990"}}`:                              " differ",
-		pan + `"details":{"dob":"21-06-1990","date_of_birth":"1990-06-21"}}`:                              " 1990-06-21",
-		pan + `"details":{"dob":"21-06-90"}}`:                                                             " unread",
-		pan + `"details":{"dob":"21-06-1990"}},` + aadhaar + `"details":{"dob":"1990-06-21"}}`:            " 1990-06-21",
-		pan + `"details":{"dob":"21-06-1990"}},` + aadhaar + `"details":{"dob":"1990"}}`:                  " 1990-06-21",
-		aadhaar + `"details":{"dob":"1990"}},` + pan + `"details":{"dob":"21-06-1990"}}`:                  " 1990-06-21",
-		aadhaar + `"details":{"dob":"1991"}},` + pan + `"details":{"dob":"21-06-1990"}}`:                  " differ",
-		pan + `"details":{"dob":"21-06-1990"}},` + aadhaar + `"details":{"dob":"22-06-1990"}}`:            " differ",
-		pan + `"details":{"dob":"21-06-1990"}},{"name":"Signature Match","details":{"dob":"22-06-1990"}}`: " 1990-06-21",
-		pan + `"facematch_score":{"selfie_pan_match":98}}`:                                                "  0.98",
-		pan + `"facematch_score":{"Selfie_PAN_Match":"98"}}`:                                              "  0.98",
-		aadhaar + `"facematch_score":{"selfie_aadhaar_match":91}}`:                                        "  0.91",
-		pan + `"facematch_score":{"selfie_pan_match":98,"selfie_aadhaar_match":91}}`:                      " ",
-		pan + `"facematch_score":{"selfie_pan_match":150}}`:                                               " ",
-		pan + `"facematch_score":{"threshold":60}}`:                                                       " ",
+		pan + `"details":{"pa_number":"AAAPT0000A","dob":"21-06-1990"}}`:                                              "AAAPT0000A 1990-06-21",
+		pan + `"details":{"Pa_Number":"AAAPT0000A","DOB":"21.06.1990"}}`:                                              "AAAPT0000A 1990-06-21",
+		pan + `"details":{"PAN Number":"AAAPT0000A","Date Of Birth":"21/06/1990"}}`:                                   "AAAPT0000A 1990-06-21",
+		pan + `"details":{"dob":"21-06-1990","date_of_birth":"22-06-1990"}}`:                                          " differ",
+		pan + `"details":{"dob":"21-06-1990","date_of_birth":"1990-06-21"}}`:                                          " 1990-06-21",
+		pan + `"details":{"pan":"AAAPT0000A","pan_number":"aaapt 0000a"}},` + pan + `"details":{"pan":"AAAPT0000B"}}`: " numbers differ",
+		pan + `"details":{"pan":"AAAPT0000A","pan_number":"aaapt 0000a"}}`:                                            "aaapt 0000a ",
+		aadhaar + `"details":{"uid":"XXXXXXXX1234"}},` + aadhaar + `"details":{"uid":"XXXXXXXX4321"}}`:                " numbers differ",
+		pan + `"details":{"dob":"21-06-90"}}`:                                                                         " unread",
+		pan + `"details":{"dob":"21-06-1990"}},` + aadhaar + `"details":{"dob":"1990-06-21"}}`:                        " 1990-06-21",
+		pan + `"details":{"dob":"21-06-1990"}},` + aadhaar + `"details":{"dob":"1990"}}`:                              " 1990-06-21",
+		aadhaar + `"details":{"dob":"1990"}},` + pan + `"details":{"dob":"21-06-1990"}}`:                              " 1990-06-21",
+		aadhaar + `"details":{"dob":"1991"}},` + pan + `"details":{"dob":"21-06-1990"}}`:                              " differ",
+		pan + `"details":{"dob":"21-06-1990"}},` + aadhaar + `"details":{"dob":"22-06-1990"}}`:                        " differ",
+		pan + `"details":{"dob":"21-06-1990"}},{"name":"Signature Match","details":{"dob":"22-06-1990"}}`:             " 1990-06-21",
+		pan + `"facematch_score":{"selfie_pan_match":98}}`:                                                            "  0.98",
+		pan + `"facematch_score":{"Selfie_PAN_Match":"98"}}`:                                                          "  0.98",
+		aadhaar + `"facematch_score":{"selfie_aadhaar_match":91}}`:                                                    "  0.91",
+		pan + `"facematch_score":{"selfie_pan_match":98,"selfie_aadhaar_match":91}}`:                                  " ",
+		pan + `"facematch_score":{"selfie_pan_match":150}}`:                                                           " ",
+		pan + `"facematch_score":{"threshold":60}}`:                                                                   " ",
 	} {
 		o := mapKwikID(t, event.ViaPoll, `{"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001",
 			"session_status":"waiting","summary_data":{"docs":[`+docs+`]}}}`, kycbridge.Settings{})
@@ -288,6 +291,8 @@ func TestDetails(t *testing.T) {
 			case c.Type == event.CheckDataConsistency && c.Result == event.ResultFailed &&
 				c.Fields[0].Field == "birthdate":
 				got += "differ"
+			case c.Type == event.CheckDataConsistency && c.Fields[0].Field == "document_number":
+				got += "numbers differ"
 			case c.Score != nil:
 				got += fmt.Sprint(" ", *c.Score)
 			}

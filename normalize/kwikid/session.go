@@ -75,17 +75,41 @@ func (d session) documents() []event.Document {
 		doc.Issuer = &event.Issuer{CountryCode: "IND"}
 		documents = append(documents, doc)
 	}
-	add(idPAN, titlePAN, d.numberOfPAN(), "pan_url")
-	add(idAadhaar, titleAadhaar, lastFourOf(d.shown(idAadhaar).Object("details")), "aadhaar_url", "aadhaarback_url")
+	number, _ := d.numberOfPAN()
+	add(idPAN, titlePAN, number, "pan_url")
+	number, _ = d.numberShown(idAadhaar, lastFourOf)
+	add(idAadhaar, titleAadhaar, number, "aadhaar_url", "aadhaarback_url")
 	return documents
 }
 
 // numberOfPAN returns the number as read from the card, else as the caller sent it at the start.
-func (d session) numberOfPAN() string {
-	if number := detail(d.shown(idPAN), "panumber", "pannumber", "pan"); number != "" {
-		return number
+func (d session) numberOfPAN() (number string, agreed bool) {
+	number, agreed = d.numberShown(idPAN, func(doc document.Object) []string {
+		return details(doc, "panumber", "pannumber", "pan")
+	})
+	if number == "" && agreed {
+		number = d.Text("extras", "pan_number")
 	}
-	return d.Text("extras", "pan_number")
+	return number, agreed
+}
+
+// numberShown returns the number on which all entries of the summary for a document that have one agree. read returns
+// the numbers of an entry.
+func (d session) numberShown(id string, read func(document.Object) []string) (number string, agreed bool) {
+	for _, doc := range d.docs() {
+		if documentIDs[values.Fold(doc.Text("name"))] != id {
+			continue
+		}
+		for _, said := range read(doc) {
+			switch {
+			case number == "":
+				number = said
+			case values.Fold(number) != values.Fold(said):
+				return "", false
+			}
+		}
+	}
+	return number, true
 }
 
 // detail returns the text in a document's details under the first of the folded names that has one.
@@ -114,9 +138,10 @@ func details(doc document.Object, names ...string) (texts []string) {
 	return texts
 }
 
-// lastFourOf finds the last four digits of the number of an Aadhaar card. The members of details are
+// lastFourOf finds the last four digits of the numbers of an Aadhaar card. The members of details are
 // not documented; a number that is already masked is accepted too.
-func lastFourOf(details document.Object) string {
+func lastFourOf(doc document.Object) (numbers []string) {
+	details := doc.Object("details")
 	for _, key := range values.Sorted(details) {
 		name := values.Fold(key)
 		if !strings.Contains(name, "number") && !strings.Contains(name, "aadhaar") && !strings.HasPrefix(name, "uid") {
@@ -130,10 +155,10 @@ func lastFourOf(details document.Object) string {
 			return r
 		}, details.Text(key))
 		if (len(value) == 4 || len(value) == 12) && strings.Trim(value, "0123456789") == "" {
-			return values.LastFour(value)
+			numbers = append(numbers, values.LastFour(value))
 		}
 	}
-	return ""
+	return numbers
 }
 
 // claims returns the claims of the session. All come from the session itself, except the date of birth, which
@@ -158,6 +183,11 @@ func (d session) claims(dates *values.Dates, s kycbridge.Settings) (event.Claims
 	values.SetClaim(claims, "birthdate", dates.Birth(birth))
 	if !agreed {
 		differ = append(differ, event.CheckField{Field: "birthdate", Result: event.ResultFailed})
+	}
+	_, agreed = d.numberOfPAN()
+	_, agreedToo := d.numberShown(idAadhaar, lastFourOf)
+	if !agreed || !agreedToo {
+		differ = append(differ, event.CheckField{Field: "document_number", Result: event.ResultFailed})
 	}
 	if differ == nil {
 		return values.OrNil(claims), nil
