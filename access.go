@@ -48,7 +48,7 @@ func (q AccessQuery) Selects(a Access) bool {
 // recordedFilters are the members of a filter whose values are times, numbers or words from fixed sets. by is not
 // among them: whoever searches may write anything there.
 var recordedFilters = []string{"via", "status", "reason", "since", "until", "limit", "from", "older_than", "dry_run",
-	"confirm", "reveal", "timeline"}
+	"confirm", "reveal", "timeline", "accept"}
 
 // FilterWords describes a filter for the access log. Values that may be arbitrary text, such as ids
 // and searched texts, are left out: a filter may be recorded before it is checked. Provider, account and verification

@@ -354,6 +354,18 @@ func TestOnlyEventsAreLeft(t *testing.T) {
 	if r := b.report(t); r.code != 1 || r.MissingAll != 5 {
 		t.Errorf("the report says %+v", r)
 	}
+	if r := b.report(t, "--accept"); r.code != 1 || r.MissingAll != 5 {
+		t.Errorf("the accepting report says %+v", r)
+	}
+	if r := b.report(t); r.code != 0 {
+		t.Errorf("after it was taken note of: %+v", r)
+	}
+	_, stdout, stderr := run(t, "kycbridge", "access", "list", "--json", "--config", b.config)
+	for _, result := range []string{"begun", "done"} {
+		if !strings.Contains(stdout, `"filter":"accept=true","result":"`+result+`"`) {
+			t.Errorf("the access log does not say that the loss was accepted (%s):\n%s%s", result, stdout, stderr)
+		}
+	}
 }
 
 // TestErasureIsNoDamage erases a person, and payloads by age, and checks that nothing is reported missing.

@@ -106,6 +106,13 @@ func (u *use) selects(f archive.Filter) {
 	u.Filter = kycbridge.FilterWords(words)
 }
 
+// accepts records, durably and before it is done, that a report accepts what it lists as missing: from then on
+// nothing else shows that a loss was reported.
+func (u *use) accepts(ctx context.Context) error {
+	u.Filter = strings.TrimSpace(kycbridge.FilterWords(map[string]any{"accept": true}) + " " + u.Filter)
+	return u.begin(ctx)
+}
+
 // begin stores the record durably, before the command reveals or erases anything.
 func (u *use) begin(ctx context.Context) error {
 	begun := u.Access
@@ -119,7 +126,7 @@ func (u *use) begin(ctx context.Context) error {
 // finish stores the record of a command that has ended, and returns whether it was stored.
 func (u *use) finish(cmd *cobra.Command, err error) (recorded bool) {
 	u.Result = "done"
-	if err != nil {
+	if err != nil && !errors.Is(err, errIncompleteReport) { // which is a result
 		u.Result = "failed"
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), 5*time.Second)

@@ -56,6 +56,9 @@ and values of enumerations; never the value of anything else.`,
 				return usage(cmd, err.Error())
 			}
 			f.Filter = filter
+			if err := o.needReason("--accept ends the report of a loss"); err != nil && f.accept && !o.remote() {
+				return usage(cmd, err.Error())
+			}
 			return o.reach(cmd, func(ctx context.Context, c *apiClient) error { return f.remote(ctx, cmd, c) },
 				func(ctx context.Context, s store) error { return f.local(ctx, cmd, s) })
 		},
@@ -64,6 +67,7 @@ and values of enumerations; never the value of anything else.`,
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the report as one JSON object")
 	cmd.Flags().BoolVar(&f.accept, "accept", false,
 		"accept the listed loss: the next report omits these messages")
+	o.addWhy(cmd, "--accept, as soon as a token or certificate has a name")
 	cmd.Flags().StringArrayVar(&f.checkpoints, "checkpoint", nil,
 		"`file` with a checkpoint of the tamper-evident log that was kept elsewhere; repeatable")
 	return cmd
@@ -129,21 +133,43 @@ func report(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 	}
 	err = printAccount(cmd, r, asJSON)
 	if accept && errors.Is(err, errIncompleteReport) {
-		n, err := s.AcceptMissing(ctx, r.Missing)
-		if err != nil {
+		if err := acceptMissing(ctx, cmd, s, f, r); err != nil {
 			return err
 		}
-		shortened, err := s.AcceptShortened(ctx, r.Log)
-		if err != nil {
-			return err
-		}
-		what := plural(n, "missing message")
-		if shortened > 0 {
-			what += " and " + plural(shortened, "shorter stream")
-		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s accepted; the next report omits them\n", what)
 	}
 	return err
+}
+
+// acceptMissing accepts what a report lists, and prints what the next one still lists.
+func acceptMissing(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, r archive.Report) error {
+	s.use.selects(f)
+	if err := s.use.accepts(ctx); err != nil {
+		return err
+	}
+	n, err := s.AcceptMissing(ctx, r.Missing)
+	if err != nil {
+		return err
+	}
+	shortened, err := s.AcceptShortened(ctx, r.Log)
+	if err != nil {
+		return err
+	}
+	what := plural(n, "missing message")
+	if shortened > 0 {
+		what += " and " + plural(shortened, "shorter stream")
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s accepted; the next report omits them\n", what)
+	altered := 0
+	for _, m := range r.Missing {
+		if m.Why == archive.Altered {
+			altered++
+		}
+	}
+	if altered > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s stored and listed again: restore a copy, or erase the verification\n",
+			plural(altered, "altered message"))
+	}
+	return nil
 }
 
 // printAccount prints a report; its error means that something is missing.

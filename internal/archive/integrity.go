@@ -49,6 +49,10 @@ const (
 	missRested     = "an event rests on it, and it is not in the log"
 )
 
+// rested stands for a stream in the record of erasures: its sequences are the marks of payloads that are known from an
+// event only, whose loss an operator has accepted.
+const rested = "rested"
+
 const (
 	// maxMissing limits the list of missing messages.
 	maxMissing = 1000
@@ -193,7 +197,9 @@ func (i *inspection) end(ctx context.Context, outcomes *outcomes) error {
 		i.addUnread(content, held[content])
 	}
 	i.addRecorded(outcomes, held[kycbridge.ContentPayloads])
-	i.addUnrecorded(outcomes)
+	if err := i.addUnrecorded(ctx, outcomes); err != nil {
+		return err
+	}
 	if err := i.verify(ctx); err != nil {
 		return err
 	}
@@ -332,20 +338,31 @@ func (i *inspection) removeMissing(seq uint64) {
 	})
 }
 
-// addUnrecorded finds payloads that are known from an event only.
-func (i *inspection) addUnrecorded(outcomes *outcomes) {
+// addUnrecorded finds payloads that are known from an event only, unless their loss was accepted.
+func (i *inspection) addUnrecorded(ctx context.Context, outcomes *outcomes) error {
 	if len(i.causes) == 0 {
-		return
+		return nil
 	}
 	outcomes.each(func(_ uint64, k known) {
 		if _, ok := i.causes[k.mark]; ok && k.mark != 0 {
 			delete(i.causes, k.mark) // addRecorded has handled it, whether it is missing or not
 		}
 	})
+	if len(i.causes) == 0 {
+		return nil
+	}
+	accepted, _, err := i.Erasures.Erased(ctx, rested)
+	if err != nil {
+		return err
+	}
 	for mark, e := range i.causes {
+		if accepted(mark) {
+			continue
+		}
 		i.addMissing(Missing{Content: kycbridge.ContentPayloads, VerificationID: e.VerificationID, PayloadID: e.PayloadID,
 			Key: e.Key, Why: missRested, Mark: mark})
 	}
+	return nil
 }
 
 // verify checks the suspected losses again, one by one: they may have arrived while the streams were read,
@@ -458,13 +475,17 @@ func outcomeText(d kycbridge.Disposition, before string) string {
 	return "it led to no event: " + d.Why
 }
 
-// AcceptMissing records messages as known losses: they are not reported again. Altered messages, and those that are
-// known from an event only, are still reported.
+// AcceptMissing records messages as known losses: they are not reported again. Altered messages are still reported,
+// because they are stored. A payload that is known from an event only has no sequence, so its mark is recorded.
 func (a *Archive) AcceptMissing(ctx context.Context, missing []Missing) (n int, err error) {
 	byStream := map[string][]uint64{}
 	for _, m := range missing {
-		if m.Seq > 0 && m.Why != Altered {
+		switch {
+		case m.Why == Altered:
+		case m.Seq > 0:
 			byStream[m.Stream] = append(byStream[m.Stream], m.Seq)
+		case m.Why == missRested:
+			byStream[rested] = append(byStream[rested], m.Mark)
 		}
 	}
 	for stream, seqs := range byStream {
