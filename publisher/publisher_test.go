@@ -601,6 +601,39 @@ func TestUnsafeStreamSettingsAreRefused(t *testing.T) {
 	}
 }
 
+// TestPrefixOfAnotherConfiguration: a process with a changed prefix finds streams of the old one. It changes nothing
+// about them, because other processes may use them, and says which key to correct.
+func TestPrefixOfAnotherConfiguration(t *testing.T) {
+	server, store, _ := start(t, t.TempDir())
+	subjects := func() (all []string) {
+		t.Helper()
+		for s := range store.js.ListStreams(t.Context()).Info() {
+			all = append(all, s.Config.Name+" "+strings.Join(s.Config.Subjects, " "))
+		}
+		slices.Sort(all)
+		return all
+	}
+	before := subjects()
+	c := connect(t, server, "other")
+	t.Cleanup(c.Close)
+	for says, names := range map[string]Names{
+		"names.subject_prefix other: write": {Subject: "other", Stream: testNames.Stream},
+		"names.stream_prefix of that":       {Subject: testNames.Subject, Stream: "OTHER"},
+	} {
+		_, err := OpenStore(t.Context(), c, names, testMaxBody, 1, kycbridge.DefaultRetention())
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("store of %v: got %v, want it to say %q", names, err, says)
+		}
+		_, err = OpenBus(t.Context(), c, names, testMaxBody, 1)
+		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "nats stream edit") {
+			t.Errorf("bus of %v: got %v, want it to say %q", names, err, says)
+		}
+	}
+	if after := subjects(); !slices.Equal(after, before) {
+		t.Errorf("streams were %q, and are %q", before, after)
+	}
+}
+
 func TestRedacted(t *testing.T) {
 	for in, want := range map[string]string{
 		"nats://user:pass@host:4222":             "nats://host:4222",

@@ -33,17 +33,24 @@ const (
 	// duplicate of the erased first revision, which has the same id.
 	eventWindow = 100 * time.Millisecond
 	refusedMax  = 64 << 20
+
+	// subjectsOverlap is the code of the server's error if another stream has a subject of a stream.
+	subjectsOverlap jetstream.ErrorCode = 10065
 )
 
 // stream is the required configuration of a stream, and which of its settings a guarantee depends on.
 type stream struct {
 	config jetstream.StreamConfig
+	names  Names
 	// bounded: the oldest messages may be dropped to make room.
 	bounded bool
 	// aged is the default age limit, or that of earlier versions; 0: the age is not configured. An operator may have
 	// set another limit on an existing stream. That limit remains, unless chosen is set.
 	aged   time.Duration
 	chosen bool // the configuration of kycbridge names an age other than the default
+	// ours: only kycbridge creates it, so with other subjects it is of another prefix. To the others an operator may have
+	// given subjects of their own. Of the store's streams the first one is ours: it is checked before one is changed.
+	ours bool
 }
 
 // updates reports whether the age limit of an existing stream is replaced.
@@ -58,7 +65,7 @@ type keeper struct {
 
 // stream is one of the streams of the store; age 0: its messages do not expire.
 func (k keeper) stream(name, subjects, about string, age time.Duration) stream {
-	return stream{config: jetstream.StreamConfig{
+	return stream{names: k.names, config: jetstream.StreamConfig{
 		Name: name, Description: about, Subjects: []string{k.names.join(subjects)},
 		Storage: jetstream.FileStorage, Replicas: k.replicas,
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
@@ -79,6 +86,7 @@ func provingStreams(n Names, keep func(name, subjects, about string, age time.Du
 	all := []stream{keyPages, access, ledger, holds}
 	for i := range all {
 		all[i].config.Duplicates = 2 * time.Minute // their messages have no id
+		all[i].ours = true
 	}
 	return all
 }
@@ -136,7 +144,7 @@ func storeStreams(n Names, maxBody int, replicas int, retention kycbridge.Retent
 // internal subjects, stores messages under the subjects of events, and republishes each message to the
 // subscribers of these subjects only after it is stored: no subscriber receives an event that the stream refused.
 func busStreams(n Names, maxBody int, replicas int) []stream {
-	return []stream{{config: jetstream.StreamConfig{
+	return []stream{{names: n, ours: true, config: jetstream.StreamConfig{
 		Name: n.events(), Description: "Canonical verification events, one revision a message", Subjects: []string{n.puts()},
 		SubjectTransform: &jetstream.SubjectTransformConfig{Source: n.puts(), Destination: n.EventSubjects()},
 		RePublish:        &jetstream.RePublish{Source: n.EventSubjects(), Destination: n.EventSubjects()},
@@ -169,7 +177,7 @@ func (c *Connection) ensure(ctx context.Context, want stream) (made bool, err er
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = js.CreateStream(ctx, want.config)
 		if made = err == nil; err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return false, fmt.Errorf("create stream %s: %w", name, err)
+			return false, fmt.Errorf("create stream %s: %w", name, want.explained(err))
 		}
 		if have, err = js.Stream(ctx, name); err != nil {
 			return false, fmt.Errorf("look up stream %s: %w", name, err)
@@ -178,6 +186,9 @@ func (c *Connection) ensure(ctx context.Context, want stream) (made bool, err er
 		return false, fmt.Errorf("look up stream %s: %w", name, err)
 	}
 	config := have.CachedInfo().Config
+	if err := want.ofOtherPrefix(config.Subjects); err != nil {
+		return false, err
+	}
 	if broken := brokenPromises(config, want); len(broken) > 0 {
 		return false, fmt.Errorf("stream %s exists with settings that would lose or double messages:\n  %s", name,
 			strings.Join(broken, "\n  "))
@@ -185,7 +196,7 @@ func (c *Connection) ensure(ctx context.Context, want stream) (made bool, err er
 	updated := broughtUp(config, want)
 	if !reflect.DeepEqual(updated, config) {
 		if _, err := js.UpdateStream(ctx, updated); err != nil {
-			return false, fmt.Errorf("update stream %s: %w", name, err)
+			return false, fmt.Errorf("update stream %s: %w", name, want.explained(err))
 		}
 		if config.MaxAge > 0 && updated.MaxAge == 0 {
 			c.lifted[name] = have.CachedInfo().State.FirstSeq
@@ -197,6 +208,29 @@ func (c *Connection) ensure(ctx context.Context, want stream) (made bool, err er
 		return made, fmt.Errorf("keep stream %s: %w", name, err)
 	}
 	return made, nil
+}
+
+// ofOtherPrefix refuses an existing stream that takes messages under another prefix only: it belongs to another
+// configuration, or the prefix was changed. The subjects of this one must not be added to it, and the corrections of
+// brokenPromises would stop the processes that use it.
+func (w stream) ofOtherPrefix(have []string) error {
+	own := w.names.join(">")
+	if !w.ours || len(have) == 0 || slices.ContainsFunc(have, func(s string) bool { return meet(s, own) }) {
+		return nil
+	}
+	return fmt.Errorf("stream %s holds %s, not the subjects of names.subject_prefix %s: write the prefix that it was "+
+		"created with, or another names.stream_prefix too, which begins with an empty store",
+		w.config.Name, strings.Join(have, " and "), w.names.Subject)
+}
+
+// explained adds what to do to an error about subjects that another stream has.
+func (w stream) explained(err error) error {
+	if refused, ok := errors.AsType[*jetstream.APIError](err); !ok || refused.ErrorCode != subjectsOverlap {
+		return err
+	}
+	return fmt.Errorf("a stream with another name has its subjects already, of names.subject_prefix %s: write the "+
+		"names.stream_prefix of that stream instead of %s, or another names.subject_prefix too, which begins with an "+
+		"empty store: %w", w.names.Subject, w.names.Stream, err)
 }
 
 // broughtUp is an existing configuration with the settings that an earlier version did not have. The
