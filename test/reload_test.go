@@ -296,12 +296,19 @@ func TestAFaultyFileChangesNothing(t *testing.T) {
 		", url_tokens: ["))
 	b.hangup(t)
 	refused(3)
+	writeFile(t, b.config, "") // as after a copy to a full disk
+	refused(4)
+	b.write(t, "tiger-token", "accounts: []\n")
+	refused(5)
+	b.write(t, "tiger-token", strings.ReplaceAll(accountsWith("tiger-secret"), "bearer: [", "bearer_file: "+secret+
+		", url_tokens: ["))
+	refused(6)
 	if code := b.asked(t, "/v1/payloads?limit=1", "ops-token-2e77a1"); code != http.StatusOK {
 		t.Errorf("the token before: %d", code)
 	}
 	log := b.stderr.String()
 	for _, want := range []string{"nothing was changed", "provider", "name", "bearer_file: the file cannot be read",
-		"client_certs", "restart kycbridge: it needs a changed key"} {
+		"client_certs", "is empty; write", "accounts: there is none any more", "restart kycbridge: it needs a changed key"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log does not say %q:\n%s", want, log)
 		}

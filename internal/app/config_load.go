@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"maps"
 	"reflect"
 	"slices"
@@ -31,6 +32,10 @@ func loadConfig(path string, environ []string, catalog Catalog) (*Config, fileDi
 				fault.Problem = "the configuration file " + fault.Problem
 			}
 			return nil, read, &ConfigError{[]Fault{fault}}
+		}
+		if len(bytes.TrimSpace(raw)) == 0 { // it was cut while it was written: without accounts callbacks are answered 404
+			return nil, read, &ConfigError{[]Fault{{File: path, Problem: "is empty",
+				Remedy: "write the configuration into it, or omit it for the defaults, without accounts"}}}
 		}
 	}
 	config, err := parseFiles(path, raw, environ, catalog, read)

@@ -134,6 +134,11 @@ func (a *App) prepareReload(config *Config) (*live, error) {
 		return nil, err
 	}
 	before := a.live.Load()
+	if len(config.Accounts) == 0 && len(before.config.Accounts) > 0 {
+		// A file that was cut while it was written looks like this, and providers drop what is answered 404.
+		return nil, &ConfigError{[]Fault{{File: a.source.Path, Key: "accounts", Problem: "there is none any more",
+			Remedy: "write them again, or restart kycbridge to run without accounts"}}}
+	}
 	mixed := before.config.with(config)
 	r := report{file: a.source.Path, sources: map[string]source{}}
 	check(&r, mixed, ProviderCatalog())
