@@ -164,7 +164,7 @@ func (s *system) reach(ctx context.Context, access StoreAccess) error {
 	c.Embedded = Embedded{Listen: noPort}
 	err := s.openStore(ctx)
 	if !errors.Is(err, publisher.ErrInUse) {
-		return err
+		return c.openFault(err)
 	}
 	return s.joinRunning(ctx, port)
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -84,6 +85,21 @@ func (c *Config) dataDirFault(err error) error {
 			"write files", c.DataDir, path.Path, path.Err)
 	}
 	return nil
+}
+
+// openFault is an error of a command that opens the data directory itself, with what to do if it is about a file there.
+func (c *Config) openFault(err error) error {
+	path, ok := errors.AsType[*fs.PathError](err)
+	if !ok || !c.inDataDir(path.Path) {
+		return err
+	}
+	remedy := "run the command as the user that runs serve"
+	if errors.Is(err, syscall.EROFS) {
+		remedy = "a command locks the folder and the server writes there: make it writable, or use a copy"
+	} else if !errors.Is(err, fs.ErrPermission) {
+		return cmp.Or(c.dataDirFault(err), err)
+	}
+	return fmt.Errorf("data_dir: the store in %s cannot be opened: %s: %w; %s", c.DataDir, path.Path, path.Err, remedy)
 }
 
 // natsFault is the error of a connection to the NATS server of store or bus at an address.

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+
+	"kycbridge/publisher"
 )
 
 // TestStartFault: an error of the start names the key that it is about and says what to do, without the words of a
@@ -63,6 +65,29 @@ func TestStartFault(t *testing.T) {
 	}
 	for _, other := range []error{nil, errors.New("other"), file("/elsewhere", syscall.ENOENT)} {
 		if got := config.StartFault(other); got != other { //nolint:errorlint // the very same error
+			t.Errorf("%v became %v", other, got)
+		}
+	}
+}
+
+// TestOpenFault: a command that may not open the data directory says so and what to do.
+func TestOpenFault(t *testing.T) {
+	config := defaults()
+	config.DataDir = "./data"
+	for number, want := range map[syscall.Errno]string{
+		syscall.EACCES: "permission denied; run the command as the user that runs serve",
+		syscall.EROFS: "read-only file system; a command locks the folder and the server writes there: make it writable, " +
+			"or use a copy",
+		syscall.EIO: "input/output error; name one in which this user may create, read and write files",
+	} {
+		err := fmt.Errorf("lock data directory: %w", &fs.PathError{Op: "open", Path: "data/kycbridge.lock", Err: number})
+		got := config.openFault(err).Error()
+		if !strings.HasPrefix(got, "data_dir: ") || !strings.HasSuffix(got, "data/kycbridge.lock: "+want) {
+			t.Errorf("%v: %v", number, got)
+		}
+	}
+	for _, other := range []error{nil, publisher.ErrInUse} {
+		if got := config.openFault(other); got != other { //nolint:errorlint // the very same error
 			t.Errorf("%v became %v", other, got)
 		}
 	}
