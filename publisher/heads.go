@@ -16,28 +16,44 @@ const mostHeads = 16
 // Head is the last event of the verification with this internal id, with provider and account from its
 // subject. It returns kycbridge.ErrNotFound if the verification has no event.
 func (b *Bus) Head(ctx context.Context, verificationID string) (kycbridge.Key, kycbridge.State, error) {
-	if !token(verificationID) {
-		return kycbridge.Key{}, kycbridge.State{}, fmt.Errorf("read last event: %w", kycbridge.ErrNotFound)
+	k, newest, err := b.head(ctx, verificationID)
+	if err != nil {
+		return k, kycbridge.State{}, err
 	}
-	var newest *jetstream.RawStreamMsg
+	state, err := b.revision(newest)
+	return k, state, err
+}
+
+// KeyOf returns provider and account of a verification with events, of any account, without reading their content. It
+// returns kycbridge.ErrNotFound if the verification has no event.
+func (b *Bus) KeyOf(ctx context.Context, verificationID string) (kycbridge.Key, error) {
+	k, _, err := b.head(ctx, verificationID)
+	return k, err
+}
+
+// head is the message of the last event of a verification.
+func (b *Bus) head(
+	ctx context.Context, verificationID string,
+) (k kycbridge.Key, newest *jetstream.RawStreamMsg, err error) {
+	if !token(verificationID) {
+		return k, nil, fmt.Errorf("read last event: %w", kycbridge.ErrNotFound)
+	}
 	filter := b.names.event(kycbridge.Key{Provider: "*", Account: "*", VerificationID: verificationID}, "*")
-	err := b.newestOf(ctx, b.names.events(), filter, mostHeads, func(raw *jetstream.RawStreamMsg) error {
+	err = b.newestOf(ctx, b.names.events(), filter, mostHeads, func(raw *jetstream.RawStreamMsg) error {
 		if isEvent(raw.Header) && (newest == nil || raw.Sequence > newest.Sequence) {
 			newest = raw
 		}
 		return nil
 	})
-	if err != nil {
-		return kycbridge.Key{}, kycbridge.State{}, fmt.Errorf("read last event: %w", err)
+	if err == nil && newest == nil {
+		err = kycbridge.ErrNotFound
 	}
-	if newest == nil {
-		return kycbridge.Key{}, kycbridge.State{}, fmt.Errorf("read last event: %w", kycbridge.ErrNotFound)
+	if err != nil {
+		return k, nil, fmt.Errorf("read last event: %w", err)
 	}
 	tokens := strings.Split(newest.Subject, ".")
 	n := len(tokens)
-	k := kycbridge.Key{Provider: tokens[n-4], Account: tokens[n-3], VerificationID: verificationID}
-	state, err := b.revision(newest)
-	return k, state, err
+	return kycbridge.Key{Provider: tokens[n-4], Account: tokens[n-3], VerificationID: verificationID}, newest, nil
 }
 
 // KeyOf returns provider and account of a verification with stored payloads. It returns

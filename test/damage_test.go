@@ -395,6 +395,35 @@ func TestErasureIsNoDamage(t *testing.T) {
 	}
 }
 
+// TestErasureWithoutItsAccount: an account was renamed, and its payloads have expired. What is left are events, which
+// are kept for ever by default. The person can still be held and erased.
+func TestErasureWithoutItsAccount(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, oneAccount)
+	b.start(t)
+	b.approve(t, 1, 3)
+	b.settled(t, 20*time.Second)
+	b.tool(t, "payloads", "purge", "--older-than", "0s", "--yes", "--why", "a test")
+	b.stop(t)
+	raw, err := os.ReadFile(b.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, b.config, strings.Replace(string(raw), "name: acme", "name: renamed", 1))
+	b.start(t)
+	b.tool(t, "payloads", "hold", "--verification", idOf(2), "--why", "a test")
+	b.tool(t, "payloads", "release", "--verification", idOf(2), "--why", "a test")
+	text := b.tool(t, "payloads", "purge", "--yes", "--why", "a test", "--verification", idOf(2))
+	if !strings.Contains(text, "1 event") {
+		t.Errorf("the purge says %s", text)
+	}
+	code, _, stderr := run(t, "kycbridge", "find", idOf(2), "--config", b.config)
+	if code != 1 || !strings.Contains(stderr, "no verification") {
+		t.Errorf("after it was erased: %d %s", code, stderr)
+	}
+	b.tool(t, "find", idOf(3))
+}
+
 // TestSkippedPayloadsAreProcessed moves the consumer past unprocessed payloads, as damage of its state
 // does: the inspection finds them, and they become events.
 func TestSkippedPayloadsAreProcessed(t *testing.T) {

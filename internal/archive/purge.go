@@ -301,11 +301,9 @@ func (a *Archive) KeyOf(ctx context.Context, verificationID string) (kycbridge.K
 	if err != nil || found.VerificationID != "" {
 		return found, err
 	}
-	for account := range a.Accounts {
-		k := kycbridge.Key{Provider: account.Provider, Account: account.Account, VerificationID: verificationID}
-		if events, err := a.Events.CountRevisions(ctx, k); err != nil || events > 0 {
-			return k, err
-		}
+	// Events are kept for longer than payloads, and for longer than their account is configured.
+	if found, err = a.Events.KeyOf(ctx, verificationID); !errors.Is(err, kycbridge.ErrNotFound) {
+		return found, err
 	}
 	for account := range a.Accounts {
 		k := kycbridge.Key{Provider: account.Provider, Account: account.Account, VerificationID: verificationID}
