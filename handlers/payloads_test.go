@@ -274,8 +274,12 @@ func TestEveryPayloadAnswer(t *testing.T) {
 		p.send(t, o, func(r *http.Request) { r.Header.Del("X-Reason") })
 		p.lines = nil
 		for _, err := range []error{kycbridge.ErrUnavailable, kycbridge.ErrNotFound, InvalidRequest("", "is none"),
-			&kycbridge.HeldError{Hold: kycbridge.Hold{Reason: "case 1", Until: time.Unix(1e9, 0).UTC()}}} {
+			&kycbridge.HeldError{Hold: kycbridge.Hold{Reason: "case 1", Until: time.Unix(1e9, 0).UTC()}},
+			&kycbridge.LostRecordsError{}} {
 			if errors.Is(err, kycbridge.ErrHeld) && o.name != PayloadsPurge {
+				continue
+			}
+			if errors.Is(err, kycbridge.ErrRecordsLost) && o.name != PayloadsPurge && o.name != PayloadsImport {
 				continue
 			}
 			p.err = err

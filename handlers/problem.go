@@ -229,6 +229,9 @@ var problems = [...]problem{
 	{kind: kycbridge.ErrHeld, name: "held", status: http.StatusConflict, title: "Held",
 		detail: "Nothing of a held verification is erased. See hold_reason; the hold ends at hold_until or with " +
 			"POST /v1/payloads/release."},
+	{kind: kycbridge.ErrRecordsLost, name: "records_lost", status: http.StatusConflict, title: "Records are lost",
+		detail: "Holds, or records of who was erased, are lost: see lost_records of GET /v1/payloads/report. Nothing is " +
+			"erased or imported until an operator runs kycbridge payloads report --accept."},
 	{kind: kycbridge.ErrUnsupported, name: "unsupported", status: http.StatusUnprocessableEntity,
 		title:  "Not supported for this account",
 		detail: "The provider of this account does not offer this, or the api section of the account does not allow it."},

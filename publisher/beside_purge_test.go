@@ -37,7 +37,7 @@ func purgeTool(t *testing.T, store *Store, bus *Bus) *archive.Archive {
 	return &archive.Archive{Accounts: kycbridge.Accounts{{Provider: "ondato", Account: "acme"}: account},
 		Intake:  &kycbridge.Intake{Log: store, Quarantine: store, Refusals: store},
 		Shelves: store, ShelfWriter: store, Watches: store, DispositionLog: store, Tombstones: store, Holds: store,
-		Claims: store, Barrier: store, Events: bus, Bus: bus, Unindex: store, Now: time.Now}
+		Claims: store, Records: store, Barrier: store, Events: bus, Bus: bus, Unindex: store, Now: time.Now}
 }
 
 // TestReadmitBesidePurge: a replay of the quarantine reads many payloads at once and admits them at a limited rate. One

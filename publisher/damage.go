@@ -62,9 +62,10 @@ func (e *Embedded) checkFiles(o EmbeddedOptions) error {
 	return nil
 }
 
-// Inspected are the streams in which gaps indicate a loss.
+// Inspected are the streams of which an inspection counts lost messages: those in which gaps indicate a loss, and those
+// of records, by their end.
 func (n Names) Inspected() []string {
-	return []string{n.payloads(), n.quarantine(), n.dispositions(), n.events()}
+	return []string{n.payloads(), n.quarantine(), n.dispositions(), n.events(), n.holds(), n.tombstones()}
 }
 
 // ours reports whether kycbridge creates a stream, with known settings.

@@ -191,10 +191,11 @@ func (s *Store) WriteTombstone(ctx context.Context, t kycbridge.Tombstone) error
 	}
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
-	if _, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: s.names.tombstone(k), Data: body}); err != nil {
+	ack, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: s.names.tombstone(k), Data: body})
+	if err != nil {
 		return fmt.Errorf("store tombstone: %w", err)
 	}
-	return nil
+	return s.recordGuarded(ctx, s.guarded()[s.names.tombstones()], ack.Sequence)
 }
 
 // Tombstone reads the tombstone of a verification; nil if it was not erased.

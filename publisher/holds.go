@@ -55,7 +55,10 @@ func (s *Store) PutHold(ctx context.Context, h kycbridge.Hold) error {
 	defer cancel()
 	ctx, stop := context.WithTimeout(ctx, claimWait)
 	defer stop()
-	err = s.putUnless(ctx, &nats.Msg{Subject: s.names.hold(k), Data: body}, func() error {
+	if _, err := s.noteLostRecords(ctx); err != nil { // before the stream becomes longer
+		return fmt.Errorf("store hold: %w", err)
+	}
+	seq, err := s.putUnless(ctx, &nats.Msg{Subject: s.names.hold(k), Data: body}, func() error {
 		claimed, err := s.claimed(ctx, s.names.claim(k, "*"), s.names.claim(kycbridge.Key{}, "*"))
 		if err == nil && claimed {
 			return errClaimed
@@ -65,19 +68,19 @@ func (s *Store) PutHold(ctx context.Context, h kycbridge.Hold) error {
 	if err != nil {
 		return fmt.Errorf("store hold: %w", err)
 	}
-	return s.disk.flushAll(ctx)
+	return s.recordGuarded(ctx, s.guarded()[s.names.holds()], seq)
 }
 
 // errClaimed means that an erasure is in progress and the check must be repeated later.
 var errClaimed = fmt.Errorf("an erasure is going on: %w", kycbridge.ErrBusy)
 
-// putUnless publishes m if check has returned nil and nothing was stored in the stream of holds since.
-// It repeats a check that returns errClaimed.
-func (s *Store) putUnless(ctx context.Context, m *nats.Msg, check func() error) error {
+// putUnless publishes m if check has returned nil and nothing was stored in the stream of holds since, and returns its
+// sequence. It repeats a check that returns errClaimed.
+func (s *Store) putUnless(ctx context.Context, m *nats.Msg, check func() error) (seq uint64, err error) {
 	for {
 		info, err := s.legalHolds.Info(ctx)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		err = check()
 		if errors.Is(err, errClaimed) && ctx.Err() == nil {
@@ -85,13 +88,16 @@ func (s *Store) putUnless(ctx context.Context, m *nats.Msg, check func() error) 
 			continue
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
-		_, err = s.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequence(info.State.LastSeq))
+		ack, err := s.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequence(info.State.LastSeq))
 		if refused, ok := errors.AsType[*jetstream.APIError](err); ok && wrongLast(refused) && ctx.Err() == nil {
 			continue
 		}
-		return err
+		if err != nil {
+			return 0, err
+		}
+		return ack.Sequence, nil
 	}
 }
 
@@ -188,13 +194,19 @@ func (s *Store) ClaimAny(ctx context.Context) (holds []kycbridge.Hold, end func(
 	return holds, end, err
 }
 
-// claim stores a claim unless check fails, and renews it until end is called.
+// claim stores a claim unless check fails or records are lost, and renews it until end is called.
 func (s *Store) claim(ctx context.Context, k kycbridge.Key, check func(context.Context) error) (end func(), err error) {
 	m := &nats.Msg{Subject: s.names.claim(k, rand.Text()), Header: nats.Header{
 		jetstream.MsgTTLHeader: {claimTTL.String()}}}
 	bounded, cancel := s.whileUp(ctx)
 	defer cancel()
-	if err := s.putUnless(bounded, m, func() error { return check(bounded) }); err != nil {
+	_, err = s.putUnless(bounded, m, func() error {
+		if err := s.RecordsWhole(bounded); err != nil { // a hold that is lost can stop nothing
+			return err
+		}
+		return check(bounded)
+	})
+	if err != nil {
 		return nil, err
 	}
 	renewing, stop := context.WithCancel(ctx)

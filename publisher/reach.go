@@ -68,14 +68,19 @@ func (n Names) reachOf(stream string) string { return n.join("erased", stream, "
 
 // reach is the recorded highest sequence of a stream; 0 if none was recorded.
 func (s *Store) reach(ctx context.Context, stream string) (uint64, error) {
+	return s.reachIn(ctx, s.tombstones, s.names.reachOf(stream))
+}
+
+// reachIn reads a recorded highest sequence from the stream and subject where it is recorded.
+func (s *Store) reachIn(ctx context.Context, records jetstream.Stream, subject string) (uint64, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
-	raw, err := s.tombstones.GetLastMsgForSubject(ctx, s.names.reachOf(stream))
+	raw, err := records.GetLastMsgForSubject(ctx, subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("read how far stream %s has reached: %w", stream, err)
+		return 0, fmt.Errorf("read how far a stream has reached (%s): %w", subject, err)
 	}
 	var m reachMessage
 	_ = json.Unmarshal(raw.Data, &m) // an unreadable record is replaced
@@ -93,14 +98,18 @@ func (s *Store) recordReach(ctx context.Context, stream string, last uint64) err
 }
 
 func (s *Store) setReach(ctx context.Context, stream string, last uint64) error {
+	return s.publishReach(ctx, s.names.reachOf(stream), last)
+}
+
+func (s *Store) publishReach(ctx context.Context, subject string, last uint64) error {
 	body, err := json.Marshal(reachMessage{last})
 	if err != nil {
-		return fmt.Errorf("write down how far stream %s reaches: %w", stream, err)
+		return fmt.Errorf("write down how far a stream reaches (%s): %w", subject, err)
 	}
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
-	if _, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: s.names.reachOf(stream), Data: body}); err != nil {
-		return fmt.Errorf("write down how far stream %s reaches: %w", stream, err)
+	if _, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: body}); err != nil {
+		return fmt.Errorf("write down how far a stream reaches (%s): %w", subject, err)
 	}
 	return nil
 }
@@ -133,12 +142,16 @@ func (s *Store) checkLogEnd(ctx context.Context) ([]Shorter, error) {
 
 // checkEnds detects which streams besides the payload log have lost their end, and records the end of those that have
 // not. Only this record shows that holds, quarantined payloads or records of accesses were there, if a whole stream is
-// gone.
+// gone. Tombstones come first: the ends of the other streams are recorded in their stream, which makes it longer.
 func (s *Store) checkEnds(ctx context.Context) (lost []Shorter, err error) {
-	if lost, err = s.checkLogEnd(ctx); err != nil {
+	if lost, err = s.noteLostRecords(ctx); err != nil {
 		return lost, err
 	}
-	for _, name := range []string{s.names.holds(), s.names.quarantine(), s.names.access()} {
+	log, err := s.checkLogEnd(ctx)
+	if lost = append(lost, log...); err != nil {
+		return lost, err
+	}
+	for _, name := range []string{s.names.quarantine(), s.names.access()} {
 		reached, err := s.reach(ctx, name)
 		if err != nil {
 			return lost, err

@@ -154,9 +154,15 @@ func acceptMissing(ctx context.Context, cmd *cobra.Command, s store, f archive.F
 	if err != nil {
 		return err
 	}
+	if err := s.Records.AcceptLostRecords(ctx, r.LostRecords); err != nil {
+		return err
+	}
 	what := plural(n, "missing message")
 	if shortened > 0 {
 		what += " and " + plural(shortened, "shorter stream")
+	}
+	if lost := len(r.LostRecords); lost > 0 {
+		what += " and " + plural(lost, "incomplete stream of records")
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s accepted; the next report omits them\n", what)
 	altered := 0
@@ -212,6 +218,7 @@ func printReport(w io.Writer, r archive.Report) error {
 	}
 	printAging(&b, r)
 	printLosses(&b, r)
+	printLostRecords(&b, r)
 	printAudit(&b, r.Log)
 	fmt.Fprintln(&b, "\n"+r.Verdict())
 	_, err := io.WriteString(w, b.String())
@@ -253,6 +260,18 @@ func printLosses(b *strings.Builder, r archive.Report) {
 	if more := r.MissingAll - len(r.Missing); more > 0 {
 		fmt.Fprintf(b, "  and %d more\n", more)
 	}
+}
+
+// printLostRecords prints which holds and tombstones are lost, and what follows from it.
+func printLostRecords(b *strings.Builder, r archive.Report) {
+	if len(r.LostRecords) == 0 {
+		return
+	}
+	fmt.Fprintln(b, "\nlost records:")
+	for _, l := range r.LostRecords {
+		fmt.Fprintln(b, "  "+printable(l.String()))
+	}
+	fmt.Fprintln(b, "Place the holds again, or restore the streams; then --accept allows erasures and imports again.")
 }
 
 // printAudit prints the comparison with the tamper-evident log.

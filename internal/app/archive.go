@@ -51,6 +51,7 @@ func (s *system) newArchive(intake *kycbridge.Intake) *archive.Archive {
 		Tombstones:     store,
 		Holds:          store,
 		Claims:         store,
+		Records:        store,
 		Ageing:         store,
 		Retention:      s.live.Load().config.retention(),
 		Barrier:        store,

@@ -127,11 +127,15 @@ func (a *App) inspect(ctx context.Context, bus *publisher.Bus, state *integrity,
 		}
 		a.reinspect()
 	}
-	if r.MissingAll == 0 {
+	if r.MissingAll+len(r.LostRecords) == 0 {
 		a.log.Debug("stored messages inspected", zap.String("verdict", verdict), zap.Duration("took", time.Since(began)))
 		return "", nil
 	}
-	if verdict != before {
+	if verdict != before && len(r.LostRecords) > 0 {
+		a.log.Error("records are lost: nothing is erased or imported until the loss is accepted",
+			zap.Stringers("lost", r.LostRecords), zap.String("see", "kycbridge payloads report"))
+	}
+	if verdict != before && r.MissingAll > 0 {
 		a.log.Error("stored messages are missing or damaged", zap.Int("messages", r.MissingAll),
 			zap.Strings("first", firstLines(r.Missing)),
 			zap.Int("asked_again", asked), zap.String("see", "kycbridge payloads report"))
@@ -203,6 +207,9 @@ func (s *integrity) take(r archive.Report) {
 	counts := map[string]int64{}
 	for _, m := range r.Missing {
 		counts[m.Stream]++
+	}
+	for _, l := range r.LostRecords {
+		counts[l.Stream] += int64(l.Reached - l.Last)
 	}
 	for stream, n := range s.missing {
 		n.Store(counts[stream])

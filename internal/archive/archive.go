@@ -57,8 +57,16 @@ type Holds interface {
 	Holds(ctx context.Context) ([]kycbridge.Hold, error)
 }
 
-// Claims announce erasures. A new hold waits until announced erasures have ended, so it never takes effect during
-// one.
+// Records are the records without which nothing may be erased or imported: holds, and who was erased.
+type Records interface {
+	// RecordsWhole returns a kycbridge.LostRecordsError if some are lost and nobody has accepted it.
+	RecordsWhole(ctx context.Context) error
+	LostRecords(ctx context.Context) ([]kycbridge.LostRecords, error)
+	AcceptLostRecords(ctx context.Context, all []kycbridge.LostRecords) error
+}
+
+// Claims announce erasures, unless records are lost. A new hold waits until announced erasures have ended, so it never
+// takes effect during one.
 type Claims interface {
 	// ClaimOne refuses a verification that is held at that time with kycbridge.HeldError.
 	ClaimOne(ctx context.Context, k kycbridge.Key, now time.Time) (end func(), err error)
@@ -113,6 +121,7 @@ type Archive struct {
 	Tombstones     Tombstones
 	Holds          Holds
 	Claims         Claims
+	Records        Records
 	Ageing         Ageing
 	Retention      kycbridge.Retention
 	Barrier        Barrier

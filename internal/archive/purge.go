@@ -42,7 +42,8 @@ const (
 // receipts. It leaves a tombstone that identifies no person. The verification is given by its internal id; provider
 // and account are derived from it. When it returns, everything that was stored before is erased, and operations
 // that were in progress do not store it again; later messages start a new history. A held verification is refused
-// with kycbridge.HeldError, also by a dry run.
+// with kycbridge.HeldError, and after a loss of records every verification with kycbridge.LostRecordsError, also by a
+// dry run.
 func (a *Archive) Purge(ctx context.Context, verificationID string, dryRun bool) (Erasure, error) {
 	k, err := a.KeyOf(ctx, verificationID)
 	if err != nil {
@@ -77,8 +78,11 @@ type purge struct {
 	seen  map[kycbridge.Shelf]uint64 // last sequence read of shelves without verifications in their subjects
 }
 
-// counted counts what would be erased, unless the verification is held.
+// counted counts what would be erased, unless the verification is held or records are lost.
 func (p *purge) counted(ctx context.Context) error {
+	if err := p.Records.RecordsWhole(ctx); err != nil {
+		return err
+	}
 	h, err := p.Holds.Hold(ctx, p.key)
 	if err == nil && h != nil && h.Holds(p.Now()) {
 		return &kycbridge.HeldError{Hold: *h}

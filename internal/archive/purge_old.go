@@ -36,6 +36,9 @@ func (a *Archive) PurgeOld(
 	if before.IsZero() {
 		return nil, errors.New("name the age from which payloads are erased")
 	}
+	if err := a.Records.RecordsWhole(ctx); err != nil { // even if nothing is old enough
+		return nil, err
+	}
 	position, err := a.DispositionLog.Position(ctx)
 	if err != nil {
 		return nil, err

@@ -25,6 +25,8 @@ type Report struct {
 	MissingAll int       `json:"missing_all"` // the total number
 	Inspected  bool      `json:"inspected"`   // every message was read; otherwise only the servers' counts were checked
 
+	LostRecords []kycbridge.LostRecords `json:"lost_records,omitempty"` // nothing is erased or imported until accepted
+
 	Log     *LogAudit `json:"log,omitempty"` // of the tamper-evident log, with Inspected
 	Holds   int       `json:"holds"`         // verifications that are held now
 	Removed int       `json:"removed"`       // payloads that were removed because of their age, until now
@@ -75,7 +77,8 @@ const maxLosses = 1000
 
 // Sound reports whether nothing is missing.
 func (r Report) Sound() bool {
-	return r.LostAll == 0 && r.MissingAll == 0 && r.Total.Agrees() && (r.Log == nil || r.Log.FaultsAll == 0)
+	return r.LostAll == 0 && r.MissingAll == 0 && len(r.LostRecords) == 0 && r.Total.Agrees() &&
+		(r.Log == nil || r.Log.FaultsAll == 0)
 }
 
 // New is a value that the schema did not know when payloads were processed.
@@ -148,6 +151,9 @@ func (a *Archive) Account(ctx context.Context, f Filter, progress func(done int)
 	}
 	if err == nil {
 		err = c.readAging(ctx)
+	}
+	if err == nil {
+		c.report.LostRecords, err = a.Records.LostRecords(ctx)
 	}
 	c.finish()
 	return c.report, err
@@ -343,6 +349,8 @@ func (r Report) Verdict() string {
 			return "Nothing is lost: 1 payload was accepted, and what became of it is known."
 		}
 		return fmt.Sprintf("Nothing is lost: %d payloads were accepted, and what became of each is known.", r.Total.Accepted)
+	case r.MissingAll == 0 && r.LostAll == 0 && len(r.LostRecords) > 0:
+		return "Holds, or records of who was erased, are lost: nothing is erased or imported until the loss is accepted."
 	case r.MissingAll == 0 && r.LostAll == 0 && r.Log != nil && r.Log.FaultsAll > 0:
 		if r.Log.FaultsAll == 1 {
 			return "The tamper-evident log and the store differ in one place: stored messages were altered."

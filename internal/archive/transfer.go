@@ -85,10 +85,14 @@ type Imported struct {
 const maxExportLine = 64 << 20
 
 // Import stores exported payloads unchanged: id, bytes and times. Existing ones are left unchanged. An
-// invalid line ends the import; the error names its number.
+// invalid line ends the import; the error names its number. If tombstones may be lost, nothing is imported: an erased
+// person would return.
 func (a *Archive) Import(
 	ctx context.Context, r io.Reader, dryRun bool, progress func(done int),
 ) (out Imported, err error) {
+	if err := a.Records.RecordsWhole(ctx); err != nil {
+		return out, err
+	}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 1<<16), maxExportLine)
 	for n := 1; lines.Scan(); n++ {

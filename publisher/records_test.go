@@ -1,0 +1,155 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"kycbridge"
+	"kycbridge/internal/archive"
+)
+
+// TestNothingIsErasedAfterALossOfRecords: holds or tombstones are gone. No erasure begins and nothing is imported, also
+// after a restart and before anything has looked for the loss, until an operator accepts it. A later loss is noticed
+// again.
+func TestNothingIsErasedAfterALossOfRecords(t *testing.T) {
+	for _, name := range []string{testNames.holds(), testNames.tombstones()} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			e, store, bus := openAt(t, dir, zap.NewNop())
+			_, err := store.Append(t.Context(), payload("idv-1", "e1", "{}"))
+			must(t, err)
+			for range 2 {
+				putRecords(t, store)
+				wantErasable(t, store, true)
+				must(t, store.js.DeleteStream(t.Context(), name))
+				closeAt(e, store, bus)
+				e, store, bus = openAt(t, dir, zap.NewNop())
+				wantErasable(t, store, false)
+				must(t, store.PutHold(t.Context(), kycbridge.Hold{Provider: "ondato", Account: "acme", VerificationID: "w"}))
+				_, err := store.Repair(t.Context())
+				must(t, err)
+				closeAt(e, store, bus)
+				e, store, bus = openAt(t, dir, zap.NewNop())
+				wantErasable(t, store, false)
+				lost, err := store.LostRecords(t.Context())
+				if err != nil || len(lost) != 1 || lost[0].Stream != name || lost[0].Reached == 0 || lost[0].Last != 0 {
+					t.Fatalf("lost %v, %v", lost, err)
+				}
+				must(t, store.AcceptLostRecords(t.Context(), lost))
+				wantErasable(t, store, true)
+			}
+			closeAt(e, store, bus)
+		})
+	}
+}
+
+// TestRecordsOfAnOlderCopyAreLost: the stream of holds is replaced by a copy from before a hold. A copy that lacks
+// claims only is no loss.
+func TestRecordsOfAnOlderCopyAreLost(t *testing.T) {
+	dir, copied := t.TempDir(), t.TempDir()
+	e, store, bus := openAt(t, dir, zap.NewNop())
+	putRecords(t, store)
+	replace := func(change func()) {
+		t.Helper()
+		closeAt(e, store, bus)
+		must(t, os.CopyFS(copied, os.DirFS(dir)))
+		e, store, bus = openAt(t, dir, zap.NewNop())
+		change()
+		closeAt(e, store, bus)
+		stream := "/jetstream/" + ownAccount + "/streams/" + testNames.holds()
+		must(t, os.RemoveAll(dir+stream))
+		must(t, os.CopyFS(dir+stream, os.DirFS(copied+stream)))
+		must(t, os.RemoveAll(copied))
+		e, store, bus = openAt(t, dir, zap.NewNop())
+	}
+	defer func() { closeAt(e, store, bus) }()
+	replace(func() { wantErasable(t, store, true) })
+	wantErasable(t, store, true)
+	replace(func() { putRecords(t, store) })
+	wantErasable(t, store, false)
+}
+
+// TestRecordsOfAnEarlierVersionAreGuarded: an earlier version has not recorded how far the tombstones had come.
+func TestRecordsOfAnEarlierVersionAreGuarded(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	putRecords(t, store)
+	for _, g := range store.guarded() {
+		must(t, g.witness.Purge(t.Context(), jetstream.WithPurgeSubject(g.reach)))
+	}
+	_, err := store.Repair(t.Context())
+	must(t, err)
+	must(t, store.js.DeleteStream(t.Context(), testNames.tombstones()))
+	_, err = store.Repair(t.Context())
+	must(t, err)
+	wantErasable(t, store, false)
+}
+
+// TestRecordsAreNotWrittenForEver: the ends of the two streams are recorded in each other, which must come to rest.
+func TestRecordsAreNotWrittenForEver(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	putRecords(t, store)
+	ends := func() (all [2]uint64) {
+		t.Helper()
+		_, err := store.Repair(t.Context())
+		must(t, err)
+		for i, name := range []string{testNames.holds(), testNames.tombstones()} {
+			all[i], err = store.newest(t.Context(), name)
+			must(t, err)
+		}
+		return all
+	}
+	ends()
+	if before, after := ends(), ends(); before != after {
+		t.Errorf("the streams grow from %v to %v, although nothing happens", before, after)
+	}
+}
+
+// putRecords stores a hold and a tombstone.
+func putRecords(t *testing.T, store *Store) {
+	t.Helper()
+	must(t, store.PutHold(t.Context(), kycbridge.Hold{Provider: "ondato", Account: "acme", VerificationID: "v"}))
+	must(t, store.WriteTombstone(t.Context(), kycbridge.Tombstone{Provider: "ondato", Account: "acme",
+		VerificationID: "u"}))
+}
+
+// wantErasable tries every kind of erasure, and an import.
+func wantErasable(t *testing.T, store *Store, want bool) {
+	t.Helper()
+	ctx := t.Context()
+	tool := &archive.Archive{Records: store, Claims: store, Holds: store, Shelves: store, DispositionLog: store,
+		Now: time.Now}
+	claim := func(_ []kycbridge.Hold, end func(), err error) error {
+		if err == nil {
+			end()
+		}
+		return err
+	}
+	k := key(payload("idv-1", "e1", "{}"))
+	attempts := map[string]func(context.Context) error{
+		"the erasure of one verification": func(ctx context.Context) error {
+			end, err := store.ClaimOne(ctx, k, time.Now())
+			return claim(nil, end, err)
+		},
+		"the retention": func(ctx context.Context) error { return claim(store.ClaimAny(ctx)) },
+		"purge by age": func(ctx context.Context) error {
+			_, err := tool.PurgeOld(ctx, archive.Filter{}, time.Unix(1, 0), true, nil)
+			return err
+		},
+		"import": func(ctx context.Context) error {
+			_, err := tool.Import(ctx, strings.NewReader(""), false, nil)
+			return err
+		},
+	}
+	for what, try := range attempts {
+		if err := try(ctx); want && err != nil || !want && !errors.Is(err, kycbridge.ErrRecordsLost) {
+			t.Errorf("%s: %v, want it allowed: %t", what, err, want)
+		}
+	}
+}
