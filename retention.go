@@ -75,6 +75,7 @@ type Aged struct {
 	Seq    uint64    // in its stream
 	At     time.Time // when it was stored, by the server's clock
 	Sealed string    // name of the key of an encrypted body; "": it is not encrypted
+	Behind bool      // a younger message of the account is before it: the clock was ahead
 }
 
 // Due reports whether a message of a class is to be removed at a time: it is older than its retention, and no

@@ -18,6 +18,38 @@ import (
 // expireAtOnce is how many single messages are removed at the same time.
 const expireAtOnce = 16
 
+// A message that was stored while the server's clock was ahead seems to be younger than the messages after it. So a
+// search for old messages does not end at the first one that is too young.
+const (
+	lookPast   = 16          // messages in a row that are too young end the search
+	mostAhead  = 100_000     // messages from the future that a search reads at most
+	clockSlack = time.Minute // tolerance for the clocks of two machines
+)
+
+// fromTheFuture reports whether a message has a time that has not come yet.
+func fromTheFuture(at, now time.Time) bool { return at.After(now.Add(clockSlack)) }
+
+// passed counts the messages that a search for old ones has passed, because they are too young.
+type passed struct {
+	now    time.Time
+	young  int // since the last old one
+	future int
+	any    bool
+}
+
+// pass counts a message; the error ends the search.
+func (p *passed) pass(at time.Time) error {
+	if p.any = true; fromTheFuture(at, p.now) {
+		p.future++
+	} else {
+		p.young++
+	}
+	if p.young >= lookPast || p.future >= mostAhead {
+		return errScanned
+	}
+	return nil
+}
+
 // shelfFilter matches the messages of an account on a shelf, and with the zero account those of all accounts.
 func (s *Store) shelfFilter(shelf kycbridge.Shelf, a kycbridge.AccountKey) string {
 	provider, account := orAny(a.Provider), orAny(a.Account)
@@ -29,7 +61,8 @@ func (s *Store) shelfFilter(shelf kycbridge.Shelf, a kycbridge.AccountKey) strin
 
 // Aged passes the messages of an account on a shelf that were stored before a time, oldest first, from a
 // sequence on, foreign ones too. With the zero account it passes those of all accounts. each may return
-// kycbridge.ErrEnough to stop.
+// kycbridge.ErrEnough to stop. A few younger messages, and those from the future, do not keep later ones from being
+// passed.
 func (s *Store) Aged(
 	ctx context.Context, shelf kycbridge.Shelf, a kycbridge.AccountKey, before time.Time, from uint64,
 	each func(kycbridge.Aged) error,
@@ -48,13 +81,16 @@ func (s *Store) Aged(
 		return nil
 	}
 	o := scanOptions{subjects: []string{s.shelfFilter(shelf, a)}, headers: true, from: from}
+	left := passed{now: time.Now()}
 	err = s.scanAll(ctx, stream, o, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		if !meta.Timestamp.Before(before) {
-			return errScanned
+			return left.pass(meta.Timestamp)
 		}
+		left.young = 0
 		tokens := strings.Split(m.Subject(), ".")
 		n := len(tokens)
-		one := kycbridge.Aged{Seq: meta.Sequence.Stream, At: meta.Timestamp, Sealed: m.Headers().Get(headerKey)}
+		one := kycbridge.Aged{Seq: meta.Sequence.Stream, At: meta.Timestamp, Sealed: m.Headers().Get(headerKey),
+			Behind: left.any}
 		if n >= 4 { // at least one token before the three names
 			one.Key = kycbridge.Key{Provider: tokens[n-3], Account: tokens[n-2], VerificationID: tokens[n-1]}
 		}

@@ -126,13 +126,32 @@ func (c *Connection) newest(ctx context.Context, stream string) (uint64, error) 
 	return now.CachedInfo().State.LastSeq, nil
 }
 
-// firstStored is the time when the oldest message of a stream was stored.
+// firstStored is the time when the oldest message of a stream was stored. Some messages at its front may have been
+// stored while the server's clock was ahead, so the following ones are read too. If all of them are from the future, it
+// is the zero time: a later message may be of any age.
 func (c *Connection) firstStored(ctx context.Context, stream string) (time.Time, error) {
-	now, err := c.js.Stream(ctx, stream)
+	found, err := c.js.Stream(ctx, stream)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("look up stream %s: %w", stream, err)
 	}
-	return now.CachedInfo().State.FirstTime, nil
+	state := found.CachedInfo().State
+	oldest, seq := state.FirstTime, state.FirstSeq+1
+	for n := 0; n < lookPast && seq <= state.LastSeq; n++ {
+		raw, err := found.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(">"))
+		if ctx.Err() != nil {
+			return time.Time{}, ctx.Err()
+		}
+		if err != nil { // it was removed meanwhile, or cannot be read
+			break
+		}
+		if seq = raw.Sequence + 1; raw.Time.Before(oldest) {
+			oldest = raw.Time
+		}
+	}
+	if fromTheFuture(oldest, time.Now()) {
+		return time.Time{}, nil
+	}
+	return oldest, nil
 }
 
 // scanAll scans up to the message that is the last one when the scan starts. It does not treat a slow or

@@ -118,6 +118,7 @@ func (r *retaining) run(ctx context.Context) error {
 		more, r.waiting, r.open = false, r.waiting[:0], r.open[:0]
 		err := r.Ageing.Aged(ctx, r.shelf, r.account, limit, from, func(m kycbridge.Aged) error {
 			from = m.Seq + 1
+			r.kept = r.kept || m.Behind
 			switch {
 			case r.others(m):
 				return nil
