@@ -24,6 +24,9 @@ func (s *Store) Erase(ctx context.Context, shelf kycbridge.Shelf, seq uint64, se
 	if seq == 0 {
 		return nil
 	}
+	if err := s.Erasing(ctx, shelf, []uint64{seq}); err != nil {
+		return fmt.Errorf("erase payload %d of %s: %w", seq, orPayloads(shelf), err)
+	}
 	if err := s.destroyKeyOf(ctx, orPayloads(shelf), seq); err != nil {
 		return fmt.Errorf("erase payload %d of %s: %w", seq, orPayloads(shelf), err)
 	}

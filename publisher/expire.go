@@ -87,22 +87,27 @@ func (s *Store) Aged(
 			return left.pass(meta.Timestamp)
 		}
 		left.young = 0
-		tokens := strings.Split(m.Subject(), ".")
-		n := len(tokens)
-		one := kycbridge.Aged{Seq: meta.Sequence.Stream, At: meta.Timestamp, Sealed: m.Headers().Get(headerKey),
-			Behind: left.any}
-		if n >= 4 { // at least one token before the three names
-			one.Key = kycbridge.Key{Provider: tokens[n-3], Account: tokens[n-2], VerificationID: tokens[n-1]}
-		}
-		if shelf == kycbridge.ShelfQuarantine {
-			one.VerificationID = m.Headers().Get(headerSubject)
-		}
+		one := agedMessage(shelf, m.Subject(), m.Headers(), meta.Sequence.Stream, meta.Timestamp)
+		one.Behind = left.any
 		return each(one)
 	})
 	if err != nil && !errors.Is(err, kycbridge.ErrEnough) {
 		return fmt.Errorf("read aged payloads: %w", err)
 	}
 	return nil
+}
+
+// agedMessage describes a message of a shelf.
+func agedMessage(shelf kycbridge.Shelf, subject string, h nats.Header, seq uint64, at time.Time) kycbridge.Aged {
+	m := kycbridge.Aged{Seq: seq, At: at, Sealed: h.Get(headerKey)}
+	tokens := strings.Split(subject, ".")
+	if n := len(tokens); n >= 4 { // at least one token before the three names
+		m.Key = kycbridge.Key{Provider: tokens[n-3], Account: tokens[n-2], VerificationID: tokens[n-1]}
+	}
+	if shelf == kycbridge.ShelfQuarantine {
+		m.VerificationID = h.Get(headerSubject)
+	}
+	return m
 }
 
 // Expire removes messages of an account from a shelf, given by their sequences in ascending order, and records the

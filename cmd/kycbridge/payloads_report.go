@@ -162,18 +162,18 @@ func acceptMissing(ctx context.Context, cmd *cobra.Command, s store, f archive.F
 		what += " and " + plural(shortened, "shorter stream")
 	}
 	if lost := len(r.LostRecords); lost > 0 {
-		what += " and " + plural(lost, "incomplete stream of records")
+		what += " and " + plural(lost, "incomplete record stream")
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s accepted; the next report omits them\n", what)
-	altered := 0
+	stored := 0
 	for _, m := range r.Missing {
-		if m.Why == archive.Altered {
-			altered++
+		if m.IsStored() {
+			stored++
 		}
 	}
-	if altered > 0 {
+	if stored > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s stored and listed again: restore a copy, or erase the verification\n",
-			plural(altered, "altered message"))
+			plural(stored, "altered or unreadable message"))
 	}
 	return nil
 }

@@ -238,6 +238,9 @@ func (a *App) refetchMissing(ctx context.Context, bus *publisher.Bus, missing []
 		if m.Content != kycbridge.ContentPayloads || m.Refetched || account == nil || account.API.Fetch == nil {
 			continue
 		}
+		if m.Why == archive.Unfinished {
+			continue // it was being erased
+		}
 		reference := a.referenceOf(ctx, bus, account, m.Key)
 		if reference == "" {
 			continue

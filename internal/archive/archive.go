@@ -24,6 +24,10 @@ type Shelves interface {
 // ShelfWriter stores and erases payloads on their shelves. An encrypted body is erased by destroying its key
 // first: then copies of it elsewhere cannot be decrypted.
 type ShelfWriter interface {
+	// Erasing records that messages are about to be erased. If the process ends after their keys are destroyed, Unfinished
+	// finds them.
+	Erasing(ctx context.Context, shelf kycbridge.Shelf, seqs []uint64) error
+	Unfinished(ctx context.Context, shelf kycbridge.Shelf) ([]kycbridge.Aged, error)
 	DestroyKeys(ctx context.Context, shelf kycbridge.Shelf, names []string) error
 	Put(ctx context.Context, k kycbridge.Kept) (kycbridge.Stored, error)
 	Erase(ctx context.Context, shelf kycbridge.Shelf, seq uint64, secure bool) error

@@ -42,10 +42,15 @@ type Missing struct {
 // Altered is the reason for a message that is present but counts as missing.
 const Altered = "its body is not the one that was stored"
 
+// Unfinished is the reason for an encrypted message that a killed process was erasing.
+const Unfinished = "its erasure was interrupted after its key was destroyed: the service removes it after its next " +
+	"start, and once a day"
+
 // Why a message is missing.
 const (
 	missGone       = "gone, which neither its age nor an erasure explains"
 	missUnreadable = "it cannot be read"
+	missKey        = "its body cannot be decrypted: its key is gone from the stream of keys, or its body was altered"
 	missRested     = "an event rests on it, and it is not in the log"
 )
 
@@ -161,7 +166,11 @@ func (i *inspection) kept(k kycbridge.Kept) {
 	}
 	i.markSeen(content, k.Seq)
 	if k.Digest != "" && k.Digest != kycbridge.Digest(k.Body) {
-		i.addMissing(Missing{Content: content, Seq: k.Seq, VerificationID: k.VerificationID, PayloadID: k.ID, Why: Altered,
+		why := Altered
+		if k.Key != "" && len(k.Body) == 0 {
+			why = missKey
+		}
+		i.addMissing(Missing{Content: content, Seq: k.Seq, VerificationID: k.VerificationID, PayloadID: k.ID, Why: why,
 			Mark: kycbridge.PayloadMark(k.ID),
 			Key:  kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID}})
 	}
@@ -191,6 +200,11 @@ func (i *inspection) end(ctx context.Context, outcomes *outcomes) error {
 	held, err := i.explained(ctx)
 	if err != nil {
 		return err
+	}
+	for n, m := range i.found {
+		if m.Why == missKey && i.erased[m.Content](m.Seq) {
+			i.found[n].Why = Unfinished
+		}
 	}
 	for content := range i.held {
 		i.addGaps(content)
@@ -475,13 +489,17 @@ func outcomeText(d kycbridge.Disposition, before string) string {
 	return "it led to no event: " + d.Why
 }
 
-// AcceptMissing records messages as known losses: they are not reported again. Altered messages are still reported,
-// because they are stored. A payload that is known from an event only has no sequence, so its mark is recorded.
+// IsStored reports whether m counts as missing although it is stored: its body is unreadable or not the one that was
+// stored. Such a loss cannot be accepted.
+func (m Missing) IsStored() bool { return m.Why == Altered || m.Why == missKey || m.Why == Unfinished }
+
+// AcceptMissing records messages as known losses: they are not reported again, unless they are stored. A payload that is
+// known from an event only has no sequence, so its mark is recorded.
 func (a *Archive) AcceptMissing(ctx context.Context, missing []Missing) (n int, err error) {
 	byStream := map[string][]uint64{}
 	for _, m := range missing {
 		switch {
-		case m.Why == Altered:
+		case m.IsStored():
 		case m.Seq > 0:
 			byStream[m.Stream] = append(byStream[m.Stream], m.Seq)
 		case m.Why == missRested:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"kycbridge"
@@ -212,6 +213,9 @@ func (p *purge) erase(ctx context.Context, shelf kycbridge.Shelf) (n int, err er
 			return 0, err
 		}
 	}
+	if err := p.ShelfWriter.Erasing(ctx, shelf, seqsOf(found)); err != nil {
+		return 0, err
+	}
 	if err := p.ShelfWriter.DestroyKeys(ctx, shelf, keysOf(found)); err != nil {
 		return 0, err
 	}
@@ -221,6 +225,17 @@ func (p *purge) erase(ctx context.Context, shelf kycbridge.Shelf) (n int, err er
 		}
 	}
 	return len(found), nil
+}
+
+// seqsOf are the sequences of encrypted bodies, ascending.
+func seqsOf(found []kycbridge.Kept) (seqs []uint64) {
+	for _, k := range found {
+		if k.Key != "" {
+			seqs = append(seqs, k.Seq)
+		}
+	}
+	slices.Sort(seqs)
+	return seqs
 }
 
 // keysOf are the names of the keys of encrypted bodies.

@@ -65,11 +65,17 @@ type retaining struct {
 
 // Retain removes what is older than its retention and not held: accepted payloads only after the Normalizer has
 // processed them. A dry run only counts. It can run in several processes at the same time. Accounts that are no
-// longer configured are included if others is set, which reads all aged messages of a shelf.
+// longer configured are included if others is set, which reads all aged messages of a shelf, and erasures that a
+// killed process has begun are finished.
 func (a *Archive) Retain(ctx context.Context, dryRun, others bool) (all []Aging, err error) {
 	position, err := a.DispositionLog.Position(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if others && !dryRun {
+		if err := a.finishErasures(ctx); err != nil {
+			return nil, err
+		}
 	}
 	accounts := slices.SortedFunc(maps.Keys(a.Accounts), func(x, y kycbridge.AccountKey) int {
 		return cmp.Or(cmp.Compare(x.Provider, y.Provider), cmp.Compare(x.Account, y.Account))
@@ -106,6 +112,42 @@ func (a *Archive) Retain(ctx context.Context, dryRun, others bool) (all []Aging,
 		}
 	}
 	return all, nil
+}
+
+// finishErasures removes the messages that a killed process was erasing: their keys are destroyed, so nobody can read
+// which verification they belong to, and a repeated purge may not find them.
+func (a *Archive) finishErasures(ctx context.Context) error {
+	for _, shelf := range []kycbridge.Shelf{kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine} {
+		left, err := a.ShelfWriter.Unfinished(ctx, shelf)
+		if err != nil {
+			return err
+		}
+		for some := range slices.Chunk(left, sweepAtOnce) {
+			if err := a.finish(ctx, shelf, some); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// finish removes some messages, except those of verifications that are held by now.
+func (a *Archive) finish(ctx context.Context, shelf kycbridge.Shelf, left []kycbridge.Aged) error {
+	holds, end, err := a.Claims.ClaimAny(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	held := activeHolds(holds, a.Now())
+	for _, m := range left {
+		if held[m.Key] {
+			continue
+		}
+		if err := a.ShelfWriter.Erase(ctx, shelf, m.Seq, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // run removes in portions.

@@ -142,6 +142,10 @@ func (s *shelfOfTime) Put(context.Context, kycbridge.Kept) (kycbridge.Stored, er
 	return kycbridge.Stored{}, nil
 }
 func (s *shelfOfTime) DestroyKeys(context.Context, kycbridge.Shelf, []string) error { return nil }
+func (s *shelfOfTime) Erasing(context.Context, kycbridge.Shelf, []uint64) error     { return nil }
+func (s *shelfOfTime) Unfinished(context.Context, kycbridge.Shelf) ([]kycbridge.Aged, error) {
+	return nil, nil
+}
 
 func (s *shelfOfTime) CountRevisions(context.Context, kycbridge.Key) (int, error) { return 0, nil }
 func (s *shelfOfTime) Revisions(context.Context, kycbridge.Key, func(kycbridge.State) error) error {
