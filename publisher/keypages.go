@@ -233,6 +233,20 @@ func (g *pages) open(
 	return p, nil
 }
 
+// lostKeysError means that the stream of keys ends before the page of a key.
+type lostKeysError struct {
+	stream     string
+	last, page uint64
+}
+
+// Error says what to do.
+func (e *lostKeysError) Error() string {
+	return fmt.Sprintf("keys of stored bodies are gone: stream %s ends at message %d, and this key is in message %d. "+
+		"It was deleted, or replaced by an older copy; a server of a cluster that has just started may only be late. "+
+		"Restore %s from its backup before more payloads arrive: without it these bodies can never be read again. "+
+		"Events are not affected", e.stream, e.last, e.page, e.stream)
+}
+
 // reaches returns an error while the stream of pages ends before a page that was stored: a server that has
 // just become the leader may not have applied it yet.
 func (g *pages) reaches(ctx context.Context, seq uint64) error {
@@ -241,7 +255,7 @@ func (g *pages) reaches(ctx context.Context, seq uint64) error {
 		return err
 	}
 	if last < seq {
-		return fmt.Errorf("the pages of keys end at %d, before page %d: the server may still be reading them", last, seq)
+		return &lostKeysError{stream: g.names.keyPages(), last: last, page: seq}
 	}
 	return nil
 }

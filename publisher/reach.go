@@ -141,8 +141,9 @@ func (s *Store) checkLogEnd(ctx context.Context) ([]Shorter, error) {
 }
 
 // checkEnds detects which streams besides the payload log have lost their end, and records the end of those that have
-// not. Only this record shows that holds, quarantined payloads or records of accesses were there, if a whole stream is
-// gone. Tombstones come first: the ends of the other streams are recorded in their stream, which makes it longer.
+// not. Only this record shows that holds, quarantined payloads, records of accesses or keys were there, if a whole
+// stream is gone. Tombstones come first: the ends of the other streams are recorded in their stream, which makes it
+// longer.
 func (s *Store) checkEnds(ctx context.Context) (lost []Shorter, err error) {
 	if lost, err = s.noteLostRecords(ctx); err != nil {
 		return lost, err
@@ -151,7 +152,7 @@ func (s *Store) checkEnds(ctx context.Context) (lost []Shorter, err error) {
 	if lost = append(lost, log...); err != nil {
 		return lost, err
 	}
-	for _, name := range []string{s.names.quarantine(), s.names.access()} {
+	for _, name := range []string{s.names.quarantine(), s.names.access(), s.names.keyPages()} {
 		reached, err := s.reach(ctx, name)
 		if err != nil {
 			return lost, err

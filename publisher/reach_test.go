@@ -1,8 +1,10 @@
 package publisher
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +86,33 @@ func TestEmptiedStreamsAreNoticed(t *testing.T) {
 		}
 		if repaired, err = store.Repair(t.Context()); err != nil || len(repaired.Shorter) > 0 {
 			t.Errorf("%s: found again: %+v, %v", name, repaired.Shorter, err)
+		}
+	}
+}
+
+// TestLostKeysAreNamed: the stream of keys is gone and was created again. The loss is noticed, also after a restart,
+// and reading a body names it and what to do.
+func TestLostKeysAreNamed(t *testing.T) {
+	dir, text := t.TempDir(), masterKeys(t, "m")
+	e, store, bus := openAt(t, dir, zap.NewNop())
+	seal(t, store, masterOf(t, text))
+	shelved(t, store)
+	_, err := store.Repair(t.Context())
+	must(t, err)
+	must(t, store.js.DeleteStream(t.Context(), testNames.keyPages()))
+	closeAt(e, store, bus)
+	e, store, bus = openAt(t, dir, zap.NewNop())
+	defer func() { closeAt(e, store, bus) }()
+	seal(t, store, masterOf(t, text))
+	repaired, err := store.Repair(t.Context())
+	must(t, err)
+	if len(repaired.Shorter) != 1 || repaired.Shorter[0].Stream != testNames.keyPages() {
+		t.Errorf("found %+v", repaired.Shorter)
+	}
+	err = store.Kept(t.Context(), kycbridge.KeptQuery{}, func(kycbridge.Kept) error { return nil })
+	for _, want := range []string{"keys of stored bodies are gone", "KYC_KEYS ends at message 0", "from its backup"} {
+		if !errors.Is(err, ErrNoKey) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
 		}
 	}
 }
