@@ -166,6 +166,9 @@ func (d *clientProxy) handle(client net.Conn) {
 		return
 	}
 	defer p.server.Close()
+	if g.limiter != nil {
+		p.unsubscriber = &unsubscriber{}
+	}
 	g.add(p)
 	defer g.remove(p)
 	var toClient sync.WaitGroup
@@ -356,6 +359,7 @@ func (g *proxyUser) reduceBacklog(p *proxiedConn, n int) {
 // proxiedConn is one connection through the proxy.
 type proxiedConn struct {
 	client, server net.Conn
+	unsubscriber   *unsubscriber // nil: the operator, whose subscriptions the server ends itself
 	// Guarded by the user: the bytes that wait for the client, and whether it was disconnected.
 	backlog int
 	cut     bool
@@ -393,7 +397,11 @@ func (p *proxiedConn) copyToServer(ctx context.Context, from *bufio.Reader, limi
 		if limiter != nil && limiter.WaitN(ctx, t.of(chunk[:n])) != nil {
 			return
 		}
-		if _, err := p.server.Write(chunk[:n]); err != nil {
+		sent := chunk[:n]
+		if p.unsubscriber != nil {
+			sent = p.unsubscriber.toServer(sent)
+		}
+		if _, err := p.server.Write(sent); err != nil {
 			return
 		}
 	}
@@ -434,6 +442,9 @@ func (p *proxiedConn) copyToClient(g *proxyUser) {
 	for n := 0; err == nil; {
 		if n, err = p.server.Read(chunk); err != nil {
 			break
+		}
+		if p.unsubscriber != nil {
+			p.unsubscriber.toClient(chunk[:n])
 		}
 		g.sendBudget.spend(n)
 		g.addBacklog(p, n)

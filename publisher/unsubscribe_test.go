@@ -1,0 +1,112 @@
+package publisher
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// TestManyOldRequests: a client that makes an inbox for each request, with an automatic unsubscription after one
+// message, may send any number of requests on one connection.
+func TestManyOldRequests(t *testing.T) {
+	h := newReadersFixture(t, t.TempDir(), testUsers...)
+	lost := make(chan error, 1)
+	nc, err := nats.Connect(h.server.ClientURL(), nats.UserInfo("crm", "crm-password-1"), nats.UseOldRequestStyle(),
+		nats.NoReconnect(), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { lost <- err }))
+	must(t, err)
+	defer nc.Close()
+	for i := range 4 * readerSubscriptions {
+		if _, err := nc.Request("$JS.API.INFO", nil, 5*time.Second); err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+	}
+	select {
+	case err := <-lost:
+		t.Errorf("the connection was closed: %v", err)
+	default:
+	}
+}
+
+// TestUnsubscriber: subscriptions end after their number of messages, in whatever pieces both sides send. Bodies that
+// look like requests are none.
+func TestUnsubscriber(t *testing.T) {
+	client := []string{"SUB a 1\r\n", "sub b q 2\r\n", "UNSUB 1 2\r\n", "unsub 2 1\r\n", "SUB c 3\r\n",
+		"PUB x 11\r\nUNSUB 3 1\r\n\r\n", "HPUB x reply 12 23\r\nNATS/1.0\r\n\r\nUNSUB 3 1\r\n\r\n", "PING\r\n"}
+	server := "MSG a 1 9\r\nMSG b 2 0\r\n" + "HMSG a 1 reply 12 14\r\nNATS/1.0\r\n\r\n{}\r\n" +
+		"MSG c 3 11\r\nMSG b 2 1\r\n\r\n" + "PING\r\n" + "MSG b 2 0\r\n\r\n" + "MSG c 3 0\r\n\r\n"
+	for range 2000 {
+		var u unsubscriber
+		sent := strings.Join(client, "")
+		for part := range pieces(sent) {
+			if got := string(u.toServer([]byte(part))); got != part {
+				t.Fatalf("sent %q as %q, before any message", part, got)
+			}
+		}
+		for part := range pieces(server) {
+			u.toClient([]byte(part))
+		}
+		var got strings.Builder
+		const last = "PUB y 8\r\nUNSUB 9\n\r\nPING\r\n"
+		for part := range pieces(last) {
+			got.Write(u.toServer([]byte(part)))
+		}
+		if want := "UNSUB 1\r\nUNSUB 2\r\n" + last; got.String() != want {
+			t.Fatalf("the server receives %q, want %q", got.String(), want)
+		}
+		if u.up.lost || u.down.lost || len(u.counted) != 1 {
+			t.Fatalf("left %v, lost %t %t", u.counted, u.up.lost, u.down.lost)
+		}
+	}
+}
+
+// TestUnsubscriberWaitsForTheEndOfABody: nothing is inserted into a body or a line.
+func TestUnsubscriberWaitsForTheEndOfABody(t *testing.T) {
+	var u unsubscriber
+	u.toServer([]byte("SUB a 1\r\nUNSUB 1 1\r\nPUB x 4\r\nab"))
+	u.toClient([]byte("MSG a 1 0\r\n\r\n"))
+	for _, c := range [][2]string{{"c", "c"}, {"d\r", "d\r"}, {"\n", "\n"}, {"PI", "UNSUB 1\r\nPI"},
+		{"NG\r\n", "NG\r\n"}} {
+		if got := string(u.toServer([]byte(c[0]))); got != c[1] {
+			t.Errorf("%q is sent as %q, want %q", c[0], got, c[1])
+		}
+	}
+}
+
+// TestUnsubscriberLosesTheThread: after a line that cannot be read, everything is passed on unchanged.
+func TestUnsubscriberLosesTheThread(t *testing.T) {
+	for _, text := range []string{"PUB x -1\r\n", "PUB x many\r\n", "PUB x 99999999999\r\n",
+		strings.Repeat("x", longestLine+1)} {
+		var u unsubscriber
+		u.toServer([]byte("SUB a 1\r\nUNSUB 1 1\r\n"))
+		u.toServer([]byte(text))
+		u.toClient([]byte("MSG a 1 0\r\n\r\n"))
+		if got := string(u.toServer([]byte("PING\r\n"))); got != "PING\r\n" {
+			t.Errorf("after %.20q PING is sent as %q", text, got)
+		}
+	}
+	var u unsubscriber
+	for i := range 2 * mostCounted {
+		u.toServer(fmt.Appendf(nil, "SUB a %d\r\n", i))
+	}
+	if len(u.counted) > mostCounted {
+		t.Errorf("%d subscriptions are counted", len(u.counted))
+	}
+}
+
+// pieces are the parts of a text, of random lengths.
+func pieces(text string) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for len(text) > 0 {
+			n := 1 + rand.IntN(len(text))
+			if !yield(text[:n]) {
+				return
+			}
+			text = text[n:]
+		}
+	}
+}
