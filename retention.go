@@ -32,9 +32,17 @@ func DefaultRetention() Retention {
 	return Retention{Payloads: 30 * day, Quarantine: 30 * day, Refused: 3 * day, Starts: day}
 }
 
-// Of is the retention of a class of an account; 0: forever.
+// Of is the retention of a class of an account; 0: forever. The zero account is all that are not configured: the longest
+// retention counts for them, because an account whose name was changed by mistake is among them.
 func (r Retention) Of(c Class, a AccountKey) time.Duration {
-	own := r.Accounts[a]
+	if a == (AccountKey{}) {
+		return r.Longest(c)
+	}
+	return r.with(c, r.Accounts[a])
+}
+
+// with is the retention of a class of an account with settings of its own.
+func (r Retention) with(c Class, own AccountRetention) time.Duration {
 	switch {
 	case c == ClassQuarantine:
 		return r.Quarantine
@@ -50,9 +58,9 @@ func (r Retention) Of(c Class, a AccountKey) time.Duration {
 
 // Longest is the longest retention of a class, of any account; 0: forever.
 func (r Retention) Longest(c Class) time.Duration {
-	longest := r.Of(c, AccountKey{})
-	for a := range r.Accounts {
-		if d := r.Of(c, a); d == 0 || longest == 0 {
+	longest := r.with(c, AccountRetention{})
+	for _, own := range r.Accounts {
+		if d := r.with(c, own); d == 0 || longest == 0 {
 			longest = 0
 		} else {
 			longest = max(longest, d)

@@ -250,6 +250,13 @@ func retentionRun(t *testing.T, random *rand.Rand) {
 			rules.Accounts[k] = kycbridge.AccountRetention{Payloads: &own, Events: &ownEvents}
 		}
 	}
+	for _, own := range payloadAges { // a mistake in a name must not cost an account its longer retention
+		if former := payloadAges["former"]; own == 0 || former == 0 {
+			payloadAges["former"] = 0
+		} else {
+			payloadAges["former"] = max(former, own)
+		}
+	}
 	a := &s.Archive
 	*a = Archive{Accounts: accounts, Retention: rules, Holds: legal{s}, Claims: s, Ageing: s, DispositionLog: s,
 		ShelfWriter: s, gap: 1, Events: s, Bus: s, Unindex: s, Now: func() time.Time { return s.now }}
