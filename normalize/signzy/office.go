@@ -28,6 +28,10 @@ const (
 	backOfficeCallback = "back-office-callback"
 )
 
+// applicationIDs begins the reference of an application: its id and that of a journey of the same account may be equal,
+// and the two are different verifications.
+const applicationIDs = "application/"
+
 // The schemas of such a callback: of the object around merchantData, of one with basicDetails in it, and of an
 // application without a wrapper.
 const (
@@ -111,8 +115,8 @@ func idText(v any) string {
 // identity identifies a callback of the back office.
 func (a application) identity() kycbridge.Identity {
 	id := kycbridge.Identity{
-		Schema: a.schema, At: a.at, Document: a.part, Reference: a.reference(), Event: backOfficeCallback,
-		Missing: a.idAt, Application: backOffice,
+		Schema: a.schema, At: a.at, Document: a.part, Reference: applicationIDs + a.reference(),
+		Event: backOfficeCallback, Missing: a.idAt, Application: backOffice,
 	}
 	if row, known := officeRows[values.Fold(a.Text("status"))]; known {
 		id.Event = row.name

@@ -91,6 +91,9 @@ func TestApplicationIdentity(t *testing.T) {
 		{"two journeys", `{"journeyId":"J1","data":{"journeyId":"J2"},"merchantData":{"id":"M1"}}`, "", "", "", "result"},
 	} {
 		id := identify(decode(t, []byte(c.body)))
+		if c.schema != "result" {
+			c.reference = "application/" + c.reference // a journey may have the same id
+		}
 		if id.Reference != c.reference || id.Event != c.event || id.At != c.at || id.Schema != c.schema {
 			t.Errorf("%s: %+v", c.name, id)
 		}
