@@ -32,8 +32,8 @@ func DefaultRetention() Retention {
 	return Retention{Payloads: 30 * day, Quarantine: 30 * day, Refused: 3 * day, Starts: day}
 }
 
-// Of is the retention of a class of an account; 0: forever. The zero account is all that are not configured: the longest
-// retention counts for them, because an account whose name was changed by mistake is among them.
+// Of is the retention of a class of an account; 0: forever. The zero account is all that are not configured: the
+// longest retention counts for them, because an account whose name was changed by mistake is among them.
 func (r Retention) Of(c Class, a AccountKey) time.Duration {
 	if a == (AccountKey{}) {
 		return r.Longest(c)

@@ -493,8 +493,8 @@ func outcomeText(d kycbridge.Disposition, before string) string {
 // stored. Such a loss cannot be accepted.
 func (m Missing) IsStored() bool { return m.Why == Altered || m.Why == missKey || m.Why == Unfinished }
 
-// AcceptMissing records messages as known losses: they are not reported again, unless they are stored. A payload that is
-// known from an event only has no sequence, so its mark is recorded.
+// AcceptMissing records messages as known losses: they are not reported again, unless they are stored. A payload that
+// is known from an event only has no sequence, so its mark is recorded.
 func (a *Archive) AcceptMissing(ctx context.Context, missing []Missing) (n int, err error) {
 	byStream := map[string][]uint64{}
 	for _, m := range missing {

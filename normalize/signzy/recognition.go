@@ -53,8 +53,8 @@ func (e *evidence) recognition(r report, captured document.Object) {
 func (r report) sidesDiffer() (field, code string) {
 	front, back := r.body.Object("predictedIdTypeFront"), r.body.Object("predictedIdTypeBack")
 	for _, member := range [...]string{"ICAOCode", "dCountryName"} {
-		x, y := front.Text("FDSIDList", member), back.Text("FDSIDList", member)
-		if !blank(x) && !blank(y) && values.Letters(cmp.Or(values.Alpha3(x), x)) != values.Letters(cmp.Or(values.Alpha3(y), y)) {
+		x, y := plainCountry(front.Text("FDSIDList", member)), plainCountry(back.Text("FDSIDList", member))
+		if !blank(x) && !blank(y) && x != y {
 			return "country", "data.mismatch"
 		}
 	}
@@ -63,6 +63,9 @@ func (r report) sidesDiffer() (field, code string) {
 	}
 	return "", ""
 }
+
+// plainCountry is the code or the name of a country, for comparison.
+func plainCountry(s string) string { return values.Letters(cmp.Or(values.Alpha3(s), s)) }
 
 // typeOfSide returns the type of the first label of a side that is in the vocabulary; "": none.
 func (r report) typeOfSide(predicted document.Object) string {
