@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"kycbridge/document"
 	"kycbridge/event"
 )
 
@@ -162,4 +163,43 @@ func (s *stoppedAfter) History(ctx context.Context, k Key, each func(Payload) er
 		return errors.New("stopped")
 	}
 	return s.stored.History(ctx, k, each)
+}
+
+// TestALabelThatIsPassedOnIsNoNews: the outcome in a callback has the time of that callback, also if it is passed along
+// with a request that was made after a newer callback.
+func TestALabelThatIsPassedOnIsNoNews(t *testing.T) {
+	old := looked(65, crossed(event.OutcomeApproved, event.OutcomeApproved, event.OutcomeApproved))
+	old.Cross.CallbackAt = fact(50, Observation{}).ReceivedAt
+	last, kinds := run(t, looked(60, crossed(event.OutcomeRejected, event.OutcomeRejected, event.OutcomeRejected)), old)
+	if got := ends(last); got != "completed/rejected" {
+		t.Errorf("%s: %s", kinds, got)
+	}
+}
+
+// TestCallbackTimeOfALabel: a fact has the time of the callback that its payload was requested for.
+func TestCallbackTimeOfALabel(t *testing.T) {
+	a := &Account{Provider: Provider{Map: func(document.Object, Payload, Settings) (Observation, error) {
+		return crossed(event.OutcomeApproved, event.OutcomeApproved, ""), nil
+	}}}
+	f, err := (&Normalizer{}).fact(a, Payload{ReceivedAt: noon.Add(time.Hour), TriggeredAt: noon}, document.Object{})
+	if err != nil || !f.cross().CallbackAt.Equal(noon) {
+		t.Errorf("%v, %v", f.cross(), err)
+	}
+	f, err = (&Normalizer{}).fact(a, Payload{ReceivedAt: noon.Add(time.Hour)}, document.Object{})
+	if err != nil || !f.cross().CallbackAt.Equal(noon.Add(time.Hour)) {
+		t.Errorf("of a callback itself: %v, %v", f.cross(), err)
+	}
+}
+
+// TestARejectionOfAnotherSourceStays: a checker's rejection by callback that changed nothing beside the API's, and
+// of which only the payload remains, contradicts an answer that is no rejection any more.
+func TestARejectionOfAnotherSourceStays(t *testing.T) {
+	for _, outcome := range []event.Outcome{event.OutcomeApproved, event.OutcomeReview} {
+		answer := looked(65, crossed(outcome, "", event.OutcomeApproved))
+		answer.Known.Cross = Cross{Callback: event.OutcomeRejected, CallbackAt: noon}
+		last, kinds := run(t, looked(60, crossed(event.OutcomeRejected, "", event.OutcomeRejected)), answer)
+		if got := ends(last); got != "completed/rejected" {
+			t.Errorf("%s, %s: %s", outcome, kinds, got)
+		}
+	}
 }

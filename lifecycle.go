@@ -192,7 +192,8 @@ func (d *Revision) applyOfAttempt(f Fact, at attemptOrder, was string) (stale bo
 		d.startAttempt(f)
 	}
 	d.Memory.addStored(f.Known, f.moment())
-	if f.approves() && d.Decision.Outcome == event.OutcomeRejected {
+	isRejection := f.Effect != EffectVerdict || f.Decision.Outcome == event.OutcomeRejected
+	if !isRejection && d.Decision.Outcome == event.OutcomeRejected {
 		d.Memory.Cross, _ = d.Memory.Cross.merge(f.Known.Cross) // the rejection of another source changed nothing
 	}
 	f.Observation = d.checkContradiction(f)

@@ -368,10 +368,11 @@ func (d *Revision) Newest() (at time.Time, payloadID string) {
 	return event.ParseInstant(d.Provider.Event.ReceivedAt), ""
 }
 
-// cross are the outcomes of the sources that f contains, received with it.
+// cross are the outcomes of the sources that f contains, received with it, or before it with the callback that made
+// kycbridge request it.
 func (f Fact) cross() Cross {
 	c := f.Cross
-	if c.Callback != "" {
+	if c.Callback != "" && c.CallbackAt.IsZero() {
 		c.CallbackAt = f.ReceivedAt
 	}
 	if c.API != "" {

@@ -283,6 +283,9 @@ func (n *Normalizer) fact(a *Account, p Payload, doc document.Object) (Fact, err
 	if err != nil {
 		return Fact{}, err
 	}
+	if o.Cross.Callback != "" {
+		o.Cross.CallbackAt = p.TriggeredAt // a value that is passed along with a later request is not news
+	}
 	stated := o.ExternalReference
 	protectFacts(&o, a.Profile)
 	return Fact{

@@ -19,8 +19,11 @@ type Watch struct {
 	// TriggeredAt is when that callback was received: its content has that time, however late it is
 	// fetched.
 	TriggeredAt time.Time `json:"triggered_at,omitzero"`
-	Since       time.Time `json:"since"`
-	Deadline    time.Time `json:"deadline"`
+	// Handled is when the newest callback was received whose value has been fetched with a result. The value of an
+	// older one no longer counts.
+	Handled  time.Time `json:"handled,omitzero"`
+	Since    time.Time `json:"since"`
+	Deadline time.Time `json:"deadline"`
 	// with a trigger: stored bodies may be lost, so only those that are still in the store count as seen
 	IgnoreSeen bool `json:"anew,omitempty"`
 	// this watch was requested explicitly: poll once, whatever is known
@@ -66,13 +69,31 @@ func (w Watch) Merge(other Watch) Watch {
 		w.Deadline = other.Deadline
 	}
 	w.Asked = w.Asked || other.Asked
-	if other.Trigger != "" && (w.Trigger == "" || w.Trigger == NoTrigger || other.Trigger != NoTrigger &&
+	if other.Handled.After(w.Handled) {
+		w.Handled = other.Handled
+	}
+	if other.isOpen(w.Handled) && (w.Trigger == "" || w.Trigger == NoTrigger || other.Trigger != NoTrigger &&
 		other.TriggeredAt.After(w.TriggeredAt)) {
 		w.Trigger, w.TriggeredAt, w.Looks = other.Trigger, other.TriggeredAt, other.Looks
 	}
 	if w.Seen == nil {
 		w.Seen = other.Seen
 	}
+	return w
+}
+
+// isOpen reports whether w has a trigger that still counts if a callback received at handled has been handled.
+func (w Watch) isOpen(handled time.Time) bool {
+	return w.Trigger != "" && (w.Trigger == NoTrigger || w.TriggeredAt.IsZero() || w.TriggeredAt.After(handled))
+}
+
+// Handle is w without its trigger, which has been handled: an older value must not return from a timer that was set
+// before.
+func (w Watch) Handle() Watch {
+	if w.Trigger != "" && w.Trigger != NoTrigger && w.TriggeredAt.After(w.Handled) {
+		w.Handled = w.TriggeredAt
+	}
+	w.Trigger, w.TriggeredAt, w.Looks = "", time.Time{}, 0
 	return w
 }
 

@@ -232,7 +232,7 @@ func (p *Poller) answered(
 		p.observe(w, "unchanged")
 		return p.Timers.Schedule(ctx, w, p.Now().Add(policy.Rechecks[w.Looks-1]))
 	}
-	w.Trigger, w.TriggeredAt, w.Looks = "", time.Time{}, 0
+	w = w.Handle()
 	ended := last.Status.Terminal()
 	switch {
 	case !p.Now().Before(w.Deadline) && (!ended || !news):

@@ -375,6 +375,35 @@ func TestATimerKeepsAConcurrentTrigger(t *testing.T) {
 	}
 }
 
+// TestAHandledTriggerDoesNotReturn: the value of an older callback, which still waited for a result in the timer, does
+// not return after a newer one has been handled.
+func TestAHandledTriggerDoesNotReturn(t *testing.T) {
+	r := newPollFixture(t)
+	word := func(word string, at time.Duration) kycbridge.Watch {
+		return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: word,
+			TriggeredAt: r.now.Add(at)}
+	}
+	r.answer("s1 open", "s1 rejected", "s1 approved")
+	if timer := r.work(word("Checker Approved", 1)); timer == nil || timer.Trigger != "Checker Approved" {
+		t.Fatalf("timer %+v", timer)
+	}
+	if timer := r.work(word("Checker Rejected", 2)); timer == nil || timer.Trigger != "" {
+		t.Errorf("timer %+v after the newer label was handled", timer)
+	}
+	trigger := word(kycbridge.NoTrigger, 3)
+	if timer := r.work(trigger); timer == nil || timer.Trigger != "" {
+		t.Errorf("timer %+v after the next callback", timer)
+	}
+	var words []string
+	err := r.store.History(t.Context(), r.watch().Key(), func(p kycbridge.Payload) error {
+		words = append(words, p.Trigger)
+		return nil
+	})
+	if got := strings.Join(words, "; "); err != nil || got != "Checker Approved; Checker Rejected; " {
+		t.Errorf("labels %q, %v", got, err)
+	}
+}
+
 // TestAnAnswerAfterACallbackIsANewFact: an answer with the same result as before counts again after a
 // callback has revoked the result.
 func TestAnAnswerAfterACallbackIsANewFact(t *testing.T) {
