@@ -4,10 +4,14 @@ import "kycbridge/event"
 
 // merge merges the facts of o into d, group by group: a group of o replaces the known one as a whole. A
 // stale o only fills empty groups. The evidence and the person of progress and of an end also only fill empty groups
-// while an approval is current: the approval applies to the person that it was given for.
+// while an approval is current: the approval applies to the person that it was given for. A policy has judged the
+// evidence in its own body only, so its approval never stands beside that of another one, however late it arrives.
 func (d *Revision) merge(o Observation, stale bool) {
 	approved := d.Decision.Outcome == event.OutcomeApproved
-	d.mergeGroups(o, stale, stale || approved && (o.Effect == EffectEnd || o.Effect == EffectProgress))
+	isJudged := o.Effect == EffectVerdict && o.Decision.Stage == event.StagePolicy &&
+		o.Decision.Outcome == event.OutcomeApproved
+	fills := stale && !isJudged || approved && (o.Effect == EffectEnd || o.Effect == EffectProgress)
+	d.mergeGroups(o, stale, fills)
 }
 
 // mergeOutranked merges the facts of a verdict that does not count, because one of a higher stage is current. While

@@ -282,6 +282,25 @@ func TestNextLateVerdictOnlyFillsGaps(t *testing.T) {
 	}
 }
 
+// TestAPolicyApprovesItsOwnPerson: a policy has judged the evidence in its own body, also if progress or an end with
+// another person arrives before that.
+func TestAPolicyApprovesItsOwnPerson(t *testing.T) {
+	byPolicy := verdict(event.OutcomeApproved, event.StagePolicy, event.ActorSystem)
+	approval := at(1, person("Testa", byPolicy))
+	later := at(5, person("Other", progress(event.StatusProcessing)))
+	for name, facts := range map[string][]Fact{
+		"progress": {later, approval},
+		"an end":   {at(5, person("Other", ended(event.StatusFailed))), approval},
+		"in order": {approval, later},
+	} {
+		last, kinds := run(t, facts...)
+		if got := last.ExtractedClaims["given_name"]; got != "Testa" || last.Checks[0].CheckID != "face-Testa" ||
+			last.Decision.Outcome != event.OutcomeApproved {
+			t.Errorf("%s, %s: %v, %s", name, kinds, got, last.Decision.Outcome)
+		}
+	}
+}
+
 func TestOutranks(t *testing.T) {
 	cases := map[string]struct {
 		a, b Fact

@@ -839,12 +839,13 @@ func (m *Machine) remark(f Fact, first bool) {
 // show replaces the person by the one in the body, if the body contains a person and f is not old.
 //
 // Reading: an approval belongs to the person it was given for. An end of the session, its progress and a verdict that
-// does not count do not change it.
+// does not count do not change it. A policy has judged the person in its own body, however late that arrives.
 func (m *Machine) show(f Fact) {
+	isJudged := f.Word == Verdict && f.Outcome == "approved" && f.Stage == "policy"
 	isOther := f.Word == End || f.Word == Progress || f.Word == Submit || f.Word == Verdict && f.Outcome != "approved"
 	switch {
 	case f.Person == "":
-	case m.old(f) || m.repeats || m.Outcome == "approved" && isOther:
+	case m.old(f) && !isJudged || m.repeats || m.Outcome == "approved" && isOther:
 		m.gap = append(m.gap, f.Person)
 	default:
 		m.Person = f.Person
