@@ -139,6 +139,9 @@ func TestAccessLog(t *testing.T) {
 		return stdout
 	}
 	tool("payloads", "export", "--verification", idOf(1), "--why", "to the authority")
+	tool("payloads", "purge", "--verification", idOf(1), "--dry-run")
+	tool("payloads", "purge", "--older-than", "24h", "--dry-run")
+	tool("payloads", "show", payload, "--reveal", "--why", "case 9")
 	b.stop(t)
 	tool("find", idOf(1))
 	all := accesses(t, tool("access", "list", "--json", "--since", "1h"))
@@ -148,6 +151,21 @@ func TestAccessLog(t *testing.T) {
 		}) {
 			t.Errorf("no record of %s", operation)
 		}
+	}
+	for _, tried := range []kycbridge.Access{ // nobody may read that an erasure was tried as one that was done
+		{Operation: "command_purge_payloads", VerificationID: idOf(1), Filter: "dry_run=true", Result: "done"},
+		{Operation: "command_purge_payloads", Filter: "dry_run=true until=2", Result: "done"},
+		{Operation: "command_show_payloads", VerificationID: idOf(1), Filter: "reveal=true", Result: "begun"},
+	} {
+		if !slices.ContainsFunc(all, func(a kycbridge.Access) bool {
+			return a.Operation == tried.Operation && a.VerificationID == tried.VerificationID && a.Result == tried.Result &&
+				strings.HasPrefix(a.Filter, tried.Filter)
+		}) {
+			t.Errorf("no record as %+v", tried)
+		}
+	}
+	if table := tool("access", "list"); !strings.Contains(table, "  done              dry_run=true    -\n") {
+		t.Errorf("the table shows no dry run:\n%s", table)
 	}
 	left := accesses(t, tool("access", "list", "--json", "--verification", idOf(2), "--by", "carl"))
 	if len(left) != 2 {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -70,7 +71,8 @@ func (o *payloadFlags) needReasonIn(flag, because string) error {
 // use is the record of a command that opens the store itself.
 type use struct {
 	kycbridge.Access
-	log archive.AccessLog
+	log   archive.AccessLog
+	flags map[string]any // what limits or widens the use: a dry run, values about a person
 }
 
 // newUse creates the record of a command.
@@ -79,8 +81,15 @@ func newUse(cmd *cobra.Command, log archive.AccessLog, why string) *use {
 	if parent := cmd.Parent(); parent != nil && parent.HasParent() {
 		name += "_" + parent.Name()
 	}
-	return &use{log: log, Access: kycbridge.Access{Time: time.Now().UTC(), ID: rand.Text(), By: "os:" + systemUser(),
-		Operation: "command_" + name, Reason: strings.TrimSpace(why)}}
+	flags := map[string]any{}
+	for flag, word := range map[string]string{"dry-run": "dry_run", "reveal": "reveal"} {
+		if on, err := cmd.Flags().GetBool(flag); err == nil && on {
+			flags[word] = true
+		}
+	}
+	return &use{log: log, flags: flags, Access: kycbridge.Access{Time: time.Now().UTC(), ID: rand.Text(),
+		By: "os:" + systemUser(), Operation: "command_" + name, Filter: kycbridge.FilterWords(flags),
+		Reason: strings.TrimSpace(why)}}
 }
 
 // systemUser is the user of the operating system who runs the command.
@@ -99,7 +108,7 @@ func (u *use) about(provider, account, verificationID string) {
 // selects records what a command selects.
 func (u *use) selects(f archive.Filter) {
 	u.about(f.Provider, f.Account, f.Verification)
-	words := map[string]any{}
+	words := maps.Clone(u.flags)
 	for name, values := range queryOf(f) {
 		words[name] = values[0]
 	}
@@ -159,7 +168,8 @@ func accessListCommand(o *payloadFlags) *cobra.Command {
 		Short: "List the access log, oldest first",
 		Long: `List the access log, oldest first: who used the API, the console and the commands, when, for
 which verification, why, and with which result. What demands a reason has a record with the
-result begun before it is done, and another one afterwards.`,
+result begun before it is done, and another one afterwards. FILTER shows what was selected, and
+dry_run=true where nothing was changed. Over the API a purge without confirm=true only counts.`,
 		Example: `  kycbridge access list --config kyc.yaml --since 7d --by alice
   kycbridge access list --verification 786513b3-69c4-5dfa-afc2-55ed2d4345cf --json`,
 		Args: noArgs,
@@ -209,17 +219,19 @@ func (f *accessFlags) printer(cmd *cobra.Command) (print func(kycbridge.Access) 
 	if f.asJSON {
 		return func(a kycbridge.Access) error { return line(w, a) }, flush
 	}
-	const columns = "%-20s  %-16s  %-24s  %-36s  %-16s  %s\n"
+	const columns = "%-20s  %-16s  %-26s  %-36s  %-16s  %-14s  %s\n"
 	begun := false
 	return func(a kycbridge.Access) error {
 		if !begun {
 			begun = true
-			if _, err := fmt.Fprintf(w, columns, "TIME", "BY", "OPERATION", "VERIFICATION", "RESULT", "REASON"); err != nil {
+			if _, err := fmt.Fprintf(w, columns, "TIME", "BY", "OPERATION", "VERIFICATION", "RESULT", "FILTER",
+				"REASON"); err != nil {
 				return err
 			}
 		}
 		_, err := fmt.Fprintf(w, columns, a.Time.UTC().Format(time.RFC3339), printable(a.By), printable(a.Operation),
-			orNone(printable(a.VerificationID)), printable(a.Result), orNone(printable(a.Reason)))
+			orNone(printable(a.VerificationID)), printable(a.Result), orNone(printable(a.Filter)),
+			orNone(printable(a.Reason)))
 		return err
 	}, flush
 }
