@@ -373,6 +373,29 @@ func TestDocsFirstCallback(t *testing.T) {
 		t.Errorf("the answer is another one than in README.md (-README +answer):\n%s", diff)
 	}
 	checkEvent(t, a, wantEvent.text)
+	checkFolders(t, folder)
+}
+
+// checkFolders checks that every folder of a stream that a page names is in the data directory: a backup that leaves
+// out a folder which does not exist contains the keys of erased payloads.
+func checkFolders(t *testing.T, root string) {
+	t.Helper()
+	named := 0
+	for _, page := range []string{"operate.md", "security.md", "configure.md"} {
+		raw, err := os.ReadFile(filepath.Join(root, "docs", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("`(jetstream/[^`]+/streams/[^`]+)`").FindAllSubmatch(raw, -1) {
+			named++
+			if _, err := os.Stat(filepath.Join("data", string(m[1]))); err != nil {
+				t.Errorf("docs/%s names a folder that an embedded store does not have: %v", page, err)
+			}
+		}
+	}
+	if named == 0 {
+		t.Error("no page names the folder of a stream: the test has lost its object")
+	}
 }
 
 // TestDocsVerifications follows docs/verifications.md, in its order, with its configuration and its simulated
