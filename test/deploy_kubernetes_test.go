@@ -475,6 +475,9 @@ func checkDeployment(t *testing.T, k kubernetes, d manifest[deploymentSpec], con
 	// A process with an API spools the documents of large starts, and nothing else is written.
 	spooled := false
 	for _, m := range c.VolumeMounts {
+		if m.SubPath != "" {
+			t.Errorf("%s is mounted with a subPath, so the process does not see changes of it", m.MountPath)
+		}
 		bounded := slices.ContainsFunc(pod.Volumes,
 			func(v volume) bool { return v.Name == m.Name && v.EmptyDir.SizeLimit != "" })
 		if m.MountPath == config.DataDir && bounded {
