@@ -59,7 +59,7 @@ func Word(key string, known ...string) Setting {
 		if slices.Contains(known, word) {
 			return nil
 		}
-		return []Fault{{Problem: "is none of the words known here", Word: word, Known: known}}
+		return []Fault{{Problem: "is not a known value", Word: word, Known: known}}
 	})
 }
 

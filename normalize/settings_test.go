@@ -56,7 +56,7 @@ func TestFaults(t *testing.T) {
 	}{
 		"a word": {Word("k", "a", "b"), "a", nil},
 		"another word": {Word("k", "a", "b"), "c", []Fault{
-			{Problem: "is none of the words known here", Word: "c", Known: []string{"a", "b"}},
+			{Problem: "is not a known value", Word: "c", Known: []string{"a", "b"}},
 		}},
 		"an empty item": {Texts("k", "write it"), []string{"a", ""}, []Fault{
 			{At: []any{1}, Problem: "is missing", Remedy: "write it"},

@@ -77,7 +77,7 @@ func (c checker) require(key, value, remedy string) {
 
 func (c checker) oneOf(key, value string, known ...string) {
 	if !slices.Contains(known, value) {
-		c.fault(key, "is none of the words known here", instead(value, known))
+		c.fault(key, "is not a known value", instead(value, known))
 	}
 }
 

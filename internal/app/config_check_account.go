@@ -48,7 +48,7 @@ func (c checker) credentials(a Account) []string {
 // identity checks name, provider and environment of an account.
 func (c checker) identity(key string, a Account) {
 	if !regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`).MatchString(a.Name) {
-		problem := "is not a token"
+		problem := "cannot stand in a subject"
 		if a.Name == "" {
 			problem = "is missing"
 		}
@@ -206,7 +206,7 @@ func (c checker) confirm(key string, a Account) {
 	case !confirm:
 	case a.API != nil && len(a.API) == 0: // this is a separate fault
 	case len(a.API) == 0 && a.Confirm == nil:
-		c.fault(key, "is true "+because+" unless written, and api is missing",
+		c.fault(key, "is true by default "+because+", and api is missing",
 			"write confirm: false or give api credentials")
 	case len(a.API) == 0:
 		c.fault(key, "is true, and api is missing", "write confirm: false or give api credentials")

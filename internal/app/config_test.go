@@ -229,12 +229,12 @@ func TestFaults(t *testing.T) {
 				"user and query"},
 		{"subject prefix", "names: {subject_prefix: kyc.>}",
 			"kyc.yaml:1: names.subject_prefix: holds characters that cannot stand there; write one such as kyc"},
-		{"log level", "log: {level: inf}", "kyc.yaml:1: log.level: is none of the words known here; did you mean info?"},
+		{"log level", "log: {level: inf}", "kyc.yaml:1: log.level: is not a known value; did you mean info?"},
 		{"empty admin token", "admin: {tokens: ['']}",
 			"kyc.yaml:1: admin.tokens[0]: is an empty secret; write the secret or remove it"},
 
 		{"account name", "accounts:\n  - {name: Acme, provider: ondato, environment: test, auth: {bearer: " +
-			"[token-long-enough]}}", "kyc.yaml:2: accounts[0].name: is not a token; write lower-case letters, digits, - and " +
+			"[token-long-enough]}}", "kyc.yaml:2: accounts[0].name: cannot stand in a subject; write lower-case letters, digits, - and " +
 			"_, at most 63, the first a letter or digit"},
 		{"same account", account("confirm: false") + strings.TrimPrefix(account("pii: none"), "accounts:\n"),
 			"kyc.yaml:7: accounts[1].name: is another account's of this provider already; write another name"},
@@ -274,7 +274,7 @@ func TestFaults(t *testing.T) {
 		{"confirm without api", account("confirm: true"),
 			"kyc.yaml:6: accounts[0].confirm: is true, and api is missing; write confirm: false or give api credentials"},
 		{"confirm by default", "accounts:\n  - {name: a, provider: idwise, environment: test, auth: {bearer: " +
-			"[token-long-enough]}}", "kyc.yaml:2: accounts[0].confirm: is true for this provider unless written, and api is " +
+			"[token-long-enough]}}", "kyc.yaml:2: accounts[0].confirm: is true by default for this provider, and api is " +
 			"missing; write confirm: false or give api credentials"},
 		{"api without what it needs", at("kwikid", "api: {username: u}"),
 			"kyc.yaml:6: accounts[0].api.base_url: is missing; write it, or remove the api section"},
@@ -305,12 +305,12 @@ func TestFaults(t *testing.T) {
 		{"jitter", account("poll: {jitter: 2}"),
 			"kyc.yaml:6: accounts[0].poll.jitter: is out of 0 to 1; write a share such as 0.2"},
 		{"confirm by default with the back office", at("signzy", "back_office: true"),
-			"kyc.yaml:2: accounts[0].confirm: is true with back_office unless written, and api is missing; write confirm: false " +
+			"kyc.yaml:2: accounts[0].confirm: is true by default with back_office, and api is missing; write confirm: false " +
 				"or give api credentials"},
 		{"the back office where there is none", at("ondato", "back_office: true"),
 			"kyc.yaml:6: accounts[0].back_office: ondato has no back_office; remove it"},
 		{"renewal", at("idwise", "confirm: false", "renewal_overdue: kep"),
-			"kyc.yaml:7: accounts[0].renewal_overdue: is none of the words known here; did you mean keep?"},
+			"kyc.yaml:7: accounts[0].renewal_overdue: is not a known value; did you mean keep?"},
 		{"policy where there is none", account("policy: {face_match: 0.5}"),
 			"kyc.yaml:6: accounts[0].policy: ondato has no policy; remove it"},
 		{"checker where there is none", account("checker: true"),
