@@ -303,6 +303,9 @@ func TestCommandRights(t *testing.T) {
 		for name, granted := range rights {
 			code, _, stderr := b.command(t, name, c.args...)
 			refused := strings.Contains(stderr, "right missing: ")
+			if refused && !strings.Contains(stderr, "in the configuration") {
+				t.Errorf("%v by %s: no remedy: %s", c.args, name, stderr)
+			}
 			missing := slices.ContainsFunc(c.needs, func(r kycbridge.Right) bool { return !granted.Has(r) })
 			if refused != missing || missing && code == 0 {
 				t.Errorf("%v by %s: %d %s", c.args, name, code, stderr)

@@ -294,7 +294,8 @@ func (p *apiProblem) Error() string {
 		b += map[bool]string{true: ": ", false: ", "}[i == 0] + place + " " + f.Message
 	}
 	if p.MissingRight != "" {
-		b += ": " + p.MissingRight
+		b += ": " + p.MissingRight + "; use a token that has it, or have it added to the rights of this token or " +
+			"certificate in the configuration"
 	}
 	if said := p.said(); said != "" {
 		b += " (" + said + ")"
