@@ -194,6 +194,9 @@ func (o *initFlags) write(cmd *cobra.Command) error {
 			"kycbridge send " + o.provider + " --config " + o.file,
 			"kycbridge find <id> --token-file " + token,
 		}}
+	if o.environment == "live" { // send makes events, and accepts test accounts only
+		m.Next = slices.DeleteFunc(m.Next, func(next string) bool { return strings.HasPrefix(next, "kycbridge send ") })
+	}
 	if o.credential == "oauth2" {
 		m.TokenURL, m.ClientID = strings.TrimSuffix(o.public, "/")+"/oauth2/token", o.clientID()
 	}
