@@ -178,6 +178,28 @@ func (e *Embedded) Lost(n Names) []LostPayload {
 	return out
 }
 
+// DamagedRecords are the first and the last sequence of the holds, and of the tombstones, that the check before the
+// start found damaged, by their stream.
+func (e *Embedded) DamagedRecords(n Names) map[string]kycbridge.Range {
+	out := map[string]kycbridge.Range{}
+	for _, f := range e.damage {
+		if f.Kind != blocks.KindBlock || f.Stream != n.holds() && f.Stream != n.tombstones() {
+			continue
+		}
+		for _, l := range f.Lost {
+			first, last := l.Seq, l.Seq
+			if l.Seq == 0 { // how many there were is not known
+				first, last = l.After+1, max(l.After+1, max(l.Before, 1)-1)
+			}
+			if r, ok := out[f.Stream]; ok {
+				first, last = min(first, r[0]), max(last, r[1])
+			}
+			out[f.Stream] = kycbridge.Range{first, last}
+		}
+	}
+	return out
+}
+
 // Damaged is the number of damaged files with losses that the check before the start found.
 func (e *Embedded) Damaged() int {
 	n := 0

@@ -17,7 +17,7 @@ import (
 
 // Holds and tombstones are records that decide what may be erased and imported. If their stream lost its end, nothing
 // in it says so. So each of the two streams contains how far the other had come, and its loss until an operator accepts
-// it.
+// it. So it does if records within a stream of the embedded server were damaged.
 
 // guarded is a stream of records.
 type guarded struct {
@@ -86,27 +86,56 @@ func (s *Store) recordGuarded(ctx context.Context, g guarded, last uint64) error
 	return s.disk.flushAll(ctx)
 }
 
-// recordLoss records a loss, unless an earlier one is not accepted yet, and then the new end: a process that is killed
-// in between finds the loss again.
+// recordLoss records a loss, and then the new end: a process that is killed in between finds the loss again.
 func (s *Store) recordLoss(ctx context.Context, g guarded, end Shorter) error {
-	known, err := s.lossOf(ctx, g)
-	if err != nil {
+	if err := s.putLoss(ctx, g, end.Reached, end.Last); err != nil {
 		return err
 	}
-	if known == nil {
-		body, err := json.Marshal(kycbridge.LostRecords{Stream: g.name, Reached: end.Reached, Last: end.Last,
-			At: time.Now().UTC()})
+	return s.publishReach(ctx, g.reach, end.Last)
+}
+
+// putLoss stores that the messages after last, up to a sequence, are lost, unless an earlier loss is not accepted yet.
+func (s *Store) putLoss(ctx context.Context, g guarded, reached, last uint64) error {
+	known, err := s.lossOf(ctx, g)
+	if err != nil || known != nil {
+		return err
+	}
+	body, err := json.Marshal(kycbridge.LostRecords{Stream: g.name, Reached: reached, Last: last, At: time.Now().UTC()})
+	if err != nil {
+		return fmt.Errorf("record the loss of records: %w", err)
+	}
+	if _, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: g.lost, Data: body}); err != nil {
+		return fmt.Errorf("record the loss of records: %w", err)
+	}
+	return s.disk.flushAll(ctx)
+}
+
+// RecordDamaged records that the check before the start found records damaged, from the first to the last of these
+// sequences. The end of their stream does not show it: it continues after them, or the check has recorded how far it
+// had come. What is beyond the known end was not durable yet when the machine lost power.
+func (s *Store) RecordDamaged(ctx context.Context, damaged map[string]kycbridge.Range) error {
+	if len(damaged) == 0 {
+		return nil
+	}
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	if _, err := s.noteLostRecords(ctx); err != nil { // before the other stream becomes longer
+		return err
+	}
+	for _, g := range s.guarded() {
+		r, ok := damaged[g.name]
+		if !ok {
+			continue
+		}
+		reached, err := s.reachIn(ctx, g.witness, g.reach)
+		if err == nil && r[0] <= reached {
+			err = s.putLoss(ctx, g, r[1], r[0]-1)
+		}
 		if err != nil {
-			return fmt.Errorf("record the loss of records: %w", err)
-		}
-		if _, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: g.lost, Data: body}); err != nil {
-			return fmt.Errorf("record the loss of records: %w", err)
-		}
-		if err := s.disk.flushAll(ctx); err != nil {
 			return err
 		}
 	}
-	return s.publishReach(ctx, g.reach, end.Last)
+	return nil
 }
 
 // lossOf is the loss of records of a stream that nobody has accepted; nil if there is none.

@@ -1,8 +1,10 @@
 package publisher
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -74,6 +76,78 @@ func TestRecordsOfAnOlderCopyAreLost(t *testing.T) {
 	wantErasable(t, store, true)
 	replace(func() { putRecords(t, store) })
 	wantErasable(t, store, false)
+}
+
+// TestDamagedRecordsAreLost: a hold, or a tombstone, in the middle of its stream is damaged, or the stream is cut off
+// before it. The end of the stream does not show it, only the check of the files notices it.
+func TestDamagedRecordsAreLost(t *testing.T) {
+	ways := map[string]func(raw []byte, at int) []byte{
+		"overwritten": func(raw []byte, at int) []byte {
+			copy(raw[at-20:], "damaged damaged damaged damaged")
+			return raw
+		},
+		"cut off": func(raw []byte, at int) []byte {
+			for _, span := range recordSpans(raw) {
+				if span.from < at && at < span.to {
+					return raw[:span.from]
+				}
+			}
+			return nil
+		},
+	}
+	for stream, mark := range map[string]string{testNames.holds(): `"held`, testNames.tombstones(): `"erased`} {
+		for way, damage := range ways {
+			for n := range 3 {
+				t.Run(fmt.Sprint(stream, way, n), func(t *testing.T) {
+					damagedRecords(t, stream, func(raw []byte) []byte {
+						return damage(raw, bytes.Index(raw, fmt.Append(nil, mark, n)))
+					})
+				})
+			}
+		}
+	}
+}
+
+func damagedRecords(t *testing.T, stream string, damage func(raw []byte) []byte) {
+	t.Helper()
+	dir := t.TempDir()
+	e, store, bus := openAt(t, dir, zap.NewNop())
+	for i := range 3 {
+		must(t, store.PutHold(t.Context(), kycbridge.Hold{Provider: "ondato", Account: "acme",
+			VerificationID: fmt.Sprint("held", i)}))
+		must(t, store.WriteTombstone(t.Context(), kycbridge.Tombstone{Provider: "ondato", Account: "acme",
+			VerificationID: fmt.Sprint("erased", i)}))
+	}
+	closeAt(e, store, bus)
+	file := dir + "/jetstream/" + ownAccount + "/streams/" + stream + "/msgs/1.blk"
+	raw, err := os.ReadFile(file)
+	must(t, err)
+	must(t, os.WriteFile(file, damage(raw), 0o600))
+	for range 2 {
+		e, store, bus = openAt(t, dir, zap.NewNop())
+		must(t, store.RecordDamaged(t.Context(), e.DamagedRecords(testNames)))
+		wantErasable(t, store, false)
+		closeAt(e, store, bus)
+	}
+	e, store, bus = openAt(t, dir, zap.NewNop())
+	defer func() { closeAt(e, store, bus) }()
+	lost, err := store.LostRecords(t.Context())
+	if err != nil || len(lost) != 1 || lost[0].Stream != stream || lost[0].Last >= lost[0].Reached {
+		t.Fatalf("lost %v, %v", lost, err)
+	}
+	must(t, store.AcceptLostRecords(t.Context(), lost))
+	wantErasable(t, store, true)
+}
+
+// TestDamageBehindTheKnownEnd: after a power failure a claim, which was never made durable, is missing. No record is
+// lost.
+func TestDamageBehindTheKnownEnd(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	putRecords(t, store)
+	end, err := store.newest(t.Context(), testNames.holds())
+	must(t, err)
+	must(t, store.RecordDamaged(t.Context(), map[string]kycbridge.Range{testNames.holds(): {end + 1, end + 1}}))
+	wantErasable(t, store, true)
 }
 
 // TestRecordsOfAnEarlierVersionAreGuarded: an earlier version has not recorded how far the tombstones had come.

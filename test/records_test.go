@@ -1,6 +1,8 @@
 package test
 
 import (
+	"bytes"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,20 +15,33 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestNothingIsErasedWithoutTheHolds: the stream of holds is deleted while the process is stopped. Purges by the API
-// and by the command, and an import, are refused; the report and a metric name the loss. After the operator has
-// accepted it, they work.
+// TestNothingIsErasedWithoutTheHolds: the stream of holds is deleted, or its only hold is damaged, while the process is
+// stopped. Purges by the API and by the command, and an import, are refused; the report and a metric name the loss.
+// After the operator has accepted it, they work.
 func TestNothingIsErasedWithoutTheHolds(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
 		b := newBridge(t, oneAccount)
-		losesHolds(t, b, func() { remove(t, b.dir, "KYC_HOLDS") })
+		losesHolds(t, b, "1 to ", func() { remove(t, b.dir, "KYC_HOLDS") })
+	})
+	t.Run("damaged", func(t *testing.T) {
+		t.Parallel()
+		b := newBridge(t, oneAccount)
+		losesHolds(t, b, "2 to 2 ", func() {
+			file := blocks(t, b.dir, "KYC_HOLDS")[0]
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			copy(raw[bytes.Index(raw, []byte("case 7"))-10:], "damaged damaged")
+			writeFile(t, file, string(raw))
+		})
 	})
 	t.Run("external", func(t *testing.T) {
 		t.Parallel()
 		server := newNATS(t)
 		at := "{url: \"" + server.url() + "\"}\n"
-		losesHolds(t, newBridge(t, "store: "+at+"bus: "+at+oneAccount), func() {
+		losesHolds(t, newBridge(t, "store: "+at+"bus: "+at+oneAccount), "1 to ", func() {
 			nc, err := nats.Connect(server.url())
 			if err != nil {
 				t.Fatal(err)
@@ -43,7 +58,7 @@ func TestNothingIsErasedWithoutTheHolds(t *testing.T) {
 	})
 }
 
-func losesHolds(t *testing.T, b *bridge, lose func()) {
+func losesHolds(t *testing.T, b *bridge, gone string, lose func()) {
 	t.Helper()
 	b.grant(t, map[string]kycbridge.Rights{"alice": kycbridge.AllRights()})
 	b.start(t)
@@ -72,11 +87,11 @@ func losesHolds(t *testing.T, b *bridge, lose func()) {
 		}
 	}
 	code, stdout, _ := run(t, "kycbridge", "payloads", "report", "--config", b.config)
-	if code != 1 || !strings.Contains(stdout, "KYC_HOLDS: its messages from 1 to ") ||
+	if code != 1 || !strings.Contains(stdout, "KYC_HOLDS: its messages from "+gone) ||
 		strings.Contains(stdout, "Nothing is lost") {
 		t.Errorf("the report: %d %s", code, stdout)
 	}
-	if r := b.report(t, "--accept"); r.code != 1 {
+	if r := b.report(t, "--accept", "--why", "case 7"); r.code != 1 {
 		t.Errorf("the accepting report: %+v", r)
 	}
 	if r := b.report(t); r.code != 0 {

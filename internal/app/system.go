@@ -153,6 +153,9 @@ func (s *system) openStore(ctx context.Context) error {
 	if s.embedded == nil || !c.Store.IsEmbedded() {
 		return nil
 	}
+	if err := s.store.RecordDamaged(ctx, s.embedded.DamagedRecords(s.names())); err != nil {
+		return s.explained(err)
+	}
 	return s.explained(s.store.RecordLost(ctx, s.embedded.Lost(s.names())))
 }
 
