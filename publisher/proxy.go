@@ -166,7 +166,7 @@ func (d *clientProxy) handle(client net.Conn) {
 		return
 	}
 	defer p.server.Close()
-	if g.limiter != nil {
+	if g.limiter != nil && !verbose(connectLine) {
 		p.unsubscriber = &unsubscriber{}
 	}
 	g.add(p)
@@ -278,6 +278,18 @@ func (g *proxyUser) wait(ctx context.Context) error {
 	return err
 }
 
+// verbose reports whether the server answers each line of a client with +OK, which is its default. Such a client would
+// take the answer to a line that it did not send for that to its next one.
+func verbose(connectLine []byte) bool {
+	options := struct {
+		Verbose bool `json:"verbose"`
+	}{true}
+	if at := bytes.IndexByte(connectLine, '{'); at >= 0 {
+		_ = json.Unmarshal(connectLine[at:], &options) // the server refuses what cannot be read
+	}
+	return options.Verbose
+}
+
 // userOf is the user that a CONNECT line names with the correct password; else unknownUser, which the server
 // refuses.
 func (d *clientProxy) userOf(line []byte) *proxyUser {
@@ -359,7 +371,8 @@ func (g *proxyUser) reduceBacklog(p *proxiedConn, n int) {
 // proxiedConn is one connection through the proxy.
 type proxiedConn struct {
 	client, server net.Conn
-	unsubscriber   *unsubscriber // nil: the operator, whose subscriptions the server ends itself
+	// nil: the operator, whose subscriptions the server ends itself, and a client that waits for the answer to each line.
+	unsubscriber *unsubscriber
 	// Guarded by the user: the bytes that wait for the client, and whether it was disconnected.
 	backlog int
 	cut     bool

@@ -68,7 +68,9 @@ func (u *unsubscriber) requested(words [][]byte) {
 		delete(u.counted, string(words[1]))
 	case verb == "UNSUB":
 		if sub := u.counted[string(words[1])]; sub != nil {
-			sub.most, _ = strconv.Atoi(string(words[2])) // the server ignores an unreadable number
+			if sub.most, _ = strconv.Atoi(string(words[2])); sub.most <= 0 { // for the server this is UNSUB without a number
+				delete(u.counted, string(words[1]))
+			}
 			u.endIfDone(string(words[1]), sub)
 		}
 	}

@@ -1,13 +1,18 @@
 package publisher
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"kycbridge/test/wait"
 )
 
 // TestManyOldRequests: a client that makes an inbox for each request, with an automatic unsubscription after one
@@ -29,6 +34,46 @@ func TestManyOldRequests(t *testing.T) {
 	case err := <-lost:
 		t.Errorf("the connection was closed: %v", err)
 	default:
+	}
+}
+
+// TestVerboseClient: a client to which the server answers each line, as it does by default, gets one answer to each
+// line that it sends.
+func TestVerboseClient(t *testing.T) {
+	h := newReadersFixture(t, t.TempDir(), testUsers...)
+	for options, want := range map[string]string{``: "+OK\r\n+OK\r\nPONG\r\n", `,"verbose":true`: "+OK\r\n+OK\r\nPONG\r\n",
+		`,"verbose":false`: "PONG\r\n"} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(h.server.ClientURL(), "nats://"))
+		must(t, err)
+		defer c.Close()
+		must(t, c.SetDeadline(time.Now().Add(10*time.Second*wait.Slowdown)))
+		from := bufio.NewReader(c)
+		until := func(end string) (all string) {
+			t.Helper()
+			for !strings.HasSuffix(all, end) {
+				line, err := from.ReadString('\n')
+				if err != nil {
+					t.Fatalf("%v after %q", err, all)
+				}
+				if line != "PING\r\n" { // the server's own
+					all += line
+				}
+			}
+			return all
+		}
+		send := func(text string) {
+			t.Helper()
+			_, err := io.WriteString(c, text)
+			must(t, err)
+		}
+		send(`CONNECT {"user":"crm","pass":"crm-password-1"` + options + "}\r\nSUB _INBOX.a 1\r\nUNSUB 1 1\r\nPING\r\n")
+		until("PONG\r\n")
+		send("PUB $JS.API.INFO _INBOX.a 0\r\n\r\n")
+		until("}\r\n")
+		send("SUB _INBOX.b 2\r\nUNSUB 2\r\nPING\r\n")
+		if got := until("PONG\r\n"); got != want {
+			t.Errorf("%q: the answers are %q, want %q", options, got, want)
+		}
 	}
 }
 
@@ -95,6 +140,12 @@ func TestUnsubscriberLosesTheThread(t *testing.T) {
 	}
 	if len(u.counted) > mostCounted {
 		t.Errorf("%d subscriptions are counted", len(u.counted))
+	}
+	for i, end := range []string{"", " 0", " x", " -1"} {
+		u.toServer(fmt.Appendf(nil, "UNSUB %d%s\r\n", i, end))
+	}
+	if want := mostCounted - 4; len(u.counted) != want || len(u.ended) > 0 {
+		t.Errorf("%d subscriptions are counted after UNSUB, want %d; to be sent: %q", len(u.counted), want, u.ended)
 	}
 }
 
