@@ -55,11 +55,16 @@ func (d *Data) hideReference(number, address func(string) string) {
 	}
 }
 
-// SamePhone reports whether two texts are one telephone number, each with its country code or without.
+// SamePhone reports whether two texts are one telephone number, each with its country code or without. Without it many
+// countries write another digit in front, mostly 0, in Lithuania also 8.
 func SamePhone(a, b string) bool {
 	const fewest = 7 // without its area code
-	x, y := digitsOf(a), digitsOf(b)
-	return len(x) >= fewest && len(y) >= fewest && (strings.HasSuffix(x, y) || strings.HasSuffix(y, x))
+	long, short := strings.TrimLeft(digitsOf(a), "0"), strings.TrimLeft(digitsOf(b), "0")
+	if len(long) < len(short) {
+		long, short = short, long
+	}
+	return len(short) >= fewest && strings.HasSuffix(long, short) ||
+		len(short) > fewest && len(long) > len(short) && strings.HasSuffix(long, short[1:])
 }
 
 // hideReviewers returns steps with each reference to a reviewer that is an e-mail address, or that may be a name,
