@@ -73,18 +73,24 @@ func (s *Store) reach(ctx context.Context, stream string) (uint64, error) {
 
 // reachIn reads a recorded highest sequence from the stream and subject where it is recorded.
 func (s *Store) reachIn(ctx context.Context, records jetstream.Stream, subject string) (uint64, error) {
+	last, _, err := s.reachAt(ctx, records, subject)
+	return last, err
+}
+
+// reachAt is reachIn, with the sequence of the record itself.
+func (s *Store) reachAt(ctx context.Context, records jetstream.Stream, subject string) (last, at uint64, err error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
 	raw, err := records.GetLastMsgForSubject(ctx, subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, nil
+		return 0, 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("read how far a stream has reached (%s): %w", subject, err)
+		return 0, 0, fmt.Errorf("read how far a stream has reached (%s): %w", subject, err)
 	}
 	var m reachMessage
 	_ = json.Unmarshal(raw.Data, &m) // an unreadable record is replaced
-	return m.Last, nil
+	return m.Last, raw.Sequence, nil
 }
 
 // recordReach records the highest sequence of a stream if it has grown. A process that later finds a shorter
@@ -101,14 +107,16 @@ func (s *Store) setReach(ctx context.Context, stream string, last uint64) error 
 	return s.publishReach(ctx, s.names.reachOf(stream), last)
 }
 
-func (s *Store) publishReach(ctx context.Context, subject string, last uint64) error {
+func (s *Store) publishReach(
+	ctx context.Context, subject string, last uint64, options ...jetstream.PublishOpt,
+) error {
 	body, err := json.Marshal(reachMessage{last})
 	if err != nil {
 		return fmt.Errorf("write down how far a stream reaches (%s): %w", subject, err)
 	}
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
-	if _, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: body}); err != nil {
+	if _, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: body}, options...); err != nil {
 		return fmt.Errorf("write down how far a stream reaches (%s): %w", subject, err)
 	}
 	return nil

@@ -71,19 +71,25 @@ func (s *Store) noteLostRecords(ctx context.Context) (lost []Shorter, err error)
 }
 
 // recordGuarded records how far a stream of records has come, after its messages are durable: a sequence that a crash
-// can take back would look like a loss.
+// can take back would look like a loss. A higher sequence, which another call has recorded meanwhile, remains.
 func (s *Store) recordGuarded(ctx context.Context, g guarded, last uint64) error {
 	if err := s.disk.flushAll(ctx); err != nil {
 		return err
 	}
-	known, err := s.reachIn(ctx, g.witness, g.reach)
-	if err != nil || known >= last {
-		return err
+	for {
+		known, at, err := s.reachAt(ctx, g.witness, g.reach)
+		if err != nil || known >= last {
+			return err
+		}
+		err = s.publishReach(ctx, g.reach, last, jetstream.WithExpectLastSequencePerSubject(at))
+		if refused, ok := errors.AsType[*jetstream.APIError](err); ok && wrongLast(refused) && ctx.Err() == nil {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return s.disk.flushAll(ctx)
 	}
-	if err := s.publishReach(ctx, g.reach, last); err != nil {
-		return err
-	}
-	return s.disk.flushAll(ctx)
 }
 
 // recordLoss records a loss, and then the new end: a process that is killed in between finds the loss again.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -182,6 +183,31 @@ func TestRecordsAreNotWrittenForEver(t *testing.T) {
 	ends()
 	if before, after := ends(), ends(); before != after {
 		t.Errorf("the streams grow from %v to %v, although nothing happens", before, after)
+	}
+}
+
+// TestRecordsAtTheSameTime: of records that are stored at the same time the last one is the known end.
+func TestRecordsAtTheSameTime(t *testing.T) {
+	server, store, _ := start(t, t.TempDir())
+	other, _ := openStreams(t, server)
+	g := store.guarded()[testNames.tombstones()]
+	for round := range 60 {
+		var running sync.WaitGroup
+		for n := range 16 {
+			running.Go(func() {
+				err := []*Store{store, other}[n%2].WriteTombstone(t.Context(), kycbridge.Tombstone{Provider: "ondato",
+					Account: "acme", VerificationID: fmt.Sprint(round, "-", n)})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		running.Wait()
+		reached, err := store.reachIn(t.Context(), g.witness, g.reach)
+		must(t, err)
+		if end, err := store.newest(t.Context(), g.name); err != nil || reached != end {
+			t.Fatalf("round %d: the stream ends at %d, %v, and %d is known", round, end, err, reached)
+		}
 	}
 }
 
