@@ -2,6 +2,8 @@ package publisher
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -23,6 +25,9 @@ import (
 const (
 	damagedDir  = "damaged"      // in the data directory: damaged files, unchanged
 	checkedFile = "checked.json" // in the data directory: files that were found intact
+	// In the data directory: damaged records that no start has recorded in the store yet. The files are repaired by then,
+	// so a later start would not find the damage again.
+	recordsFile = "damaged-records.json"
 
 	// checkFilesTimeout limits how long a process reads, at its start, blocks that have not changed since they
 	// were last read.
@@ -56,6 +61,9 @@ func (e *Embedded) checkFiles(o EmbeddedOptions) error {
 		return err
 	}
 	e.damage = result.Findings
+	if err := e.keepDamagedRecords(o.Names); err != nil {
+		return err
+	}
 	logFindings(e.log, result.Findings, o.Names)
 	e.log.Debug("files of the embedded store checked", zap.Int64("bytes", result.Bytes),
 		zap.Duration("took", result.Took), zap.Int("blocks_left_for_the_scrub", result.Unread))
@@ -178,10 +186,37 @@ func (e *Embedded) Lost(n Names) []LostPayload {
 	return out
 }
 
-// DamagedRecords are the first and the last sequence of the holds, and of the tombstones, that the check before the
-// start found damaged, by their stream.
+// keepDamagedRecords stores the damaged records in a file until ForgetDamagedRecords.
+func (e *Embedded) keepDamagedRecords(n Names) error {
+	all := e.DamagedRecords(n)
+	if len(all) == 0 {
+		return nil
+	}
+	body, err := json.Marshal(all)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(e.dir, recordsFile), body, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("write down which records are damaged: %w", err)
+	}
+	return nil
+}
+
+// ForgetDamagedRecords is called when the damaged records are recorded in the store.
+func (e *Embedded) ForgetDamagedRecords() error {
+	if err := os.Remove(filepath.Join(e.dir, recordsFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget which records are damaged: %w", err)
+	}
+	return nil
+}
+
+// DamagedRecords are the first and the last sequence of the holds, and of the tombstones, that the check before this
+// start found damaged, or before earlier ones that failed, by their stream.
 func (e *Embedded) DamagedRecords(n Names) map[string]kycbridge.Range {
 	out := map[string]kycbridge.Range{}
+	if raw, err := os.ReadFile(filepath.Join(e.dir, recordsFile)); err == nil && json.Unmarshal(raw, &out) != nil {
+		out = map[string]kycbridge.Range{n.holds(): {1, 1}} // it was being written: records are damaged, but not known which
+	}
 	for _, f := range e.damage {
 		if f.Kind != blocks.KindBlock || f.Stream != n.holds() && f.Stream != n.tombstones() {
 			continue

@@ -124,9 +124,12 @@ func damagedRecords(t *testing.T, stream string, damage func(raw []byte) []byte)
 	raw, err := os.ReadFile(file)
 	must(t, err)
 	must(t, os.WriteFile(file, damage(raw), 0o600))
+	e, store, bus = openAt(t, dir, zap.NewNop()) // a start that fails for another reason
+	closeAt(e, store, bus)
 	for range 2 {
 		e, store, bus = openAt(t, dir, zap.NewNop())
 		must(t, store.RecordDamaged(t.Context(), e.DamagedRecords(testNames)))
+		must(t, e.ForgetDamagedRecords())
 		wantErasable(t, store, false)
 		closeAt(e, store, bus)
 	}

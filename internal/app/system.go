@@ -156,6 +156,9 @@ func (s *system) openStore(ctx context.Context) error {
 	if err := s.store.RecordDamaged(ctx, s.embedded.DamagedRecords(s.names())); err != nil {
 		return s.explained(err)
 	}
+	if err := s.embedded.ForgetDamagedRecords(); err != nil {
+		return s.explained(err)
+	}
 	return s.explained(s.store.RecordLost(ctx, s.embedded.Lost(s.names())))
 }
 
