@@ -67,9 +67,10 @@ func (r result) amlCheck(o *kycbridge.Observation, cards []card) {
 }
 
 // amlResult returns the result of the rule, if it exists and a search took place. Matches without a rule are a
-// warning.
+// warning; only an empty list of them means that nothing was found.
 func amlResult(rule, aml document.Object) event.Result {
 	ruled, applicability := resultOf(rule.Text("result")), aml.Text("applicability")
+	matches, listed := aml.Value("matches").([]any)
 	switch {
 	case rule != nil && ruled == event.ResultFailed:
 		return ruled
@@ -77,9 +78,9 @@ func amlResult(rule, aml document.Object) event.Result {
 		return resultOf(applicability)
 	case rule != nil:
 		return ruled
-	case len(aml.List("matches")) > 0:
+	case len(matches) > 0:
 		return event.ResultWarning
-	case applicability == "", aml.Has("matches") && aml.List("matches") == nil:
+	case applicability == "", !listed:
 		return event.ResultUndetermined
 	}
 	return event.ResultPassed

@@ -109,10 +109,7 @@ func fieldOf(label, folded string) string {
 			return date.field
 		}
 	}
-	if field := values.FieldName(label); field != "" {
-		return field
-	}
-	return "other"
+	return values.FieldName(label)
 }
 
 func (c *card) readDates(dates *values.Dates) {

@@ -425,6 +425,8 @@ func TestAML(t *testing.T) {
 		"not ready":        {`"aml":{"applicability":"Not Ready Yet"}`, event.ResultNotPerformed, ""},
 		"no match":         {`"aml":{"applicability":"Applicable","matches":[]}`, event.ResultPassed, ""},
 		"nothing said":     {`"aml":{}`, event.ResultUndetermined, ""},
+		"no list":          {`"aml":{"applicability":"Applicable"}`, event.ResultUndetermined, ""},
+		"null for a list":  {`"aml":{"applicability":"Applicable","matches":null}`, event.ResultUndetermined, ""},
 		"a word not known": {`"aml":{"applicability":"Later"}`, event.ResultUndetermined, ""},
 		"matches, no rule": {`"aml":{"applicability":"Applicable","matches":[{"score":1,"datasets":["Sanctions"]}]}`,
 			event.ResultWarning, "aml.sanctions"},

@@ -1,6 +1,8 @@
 package ondato
 
 import (
+	"cmp"
+
 	"kycbridge/document"
 	"kycbridge/event"
 	"kycbridge/normalize/values"
@@ -65,7 +67,7 @@ func rule(item document.Object, prefix string) (c event.Check, ok bool) {
 	name, status := word(item, "name"), word(item, "status")
 	kind, known := rules[values.Fold(name)]
 	if !known {
-		kind = "x_ondato_" + values.Snake(name)
+		kind = "x_ondato_" + cmp.Or(values.Snake(name), "rule")
 	}
 	result, known := results[values.Fold(status)]
 	if !known {
@@ -93,23 +95,23 @@ func documentChecks(d document.Object) []event.Check {
 	if fields := ocrFields(d); len(fields) > 0 {
 		out = append(out, event.Check{
 			CheckID: "ocr_validations", Type: event.CheckDataConsistency, Result: values.Worst(fields),
-			Fields: fields, ProviderCheck: "ocrValidations",
+			Fields: values.AtMost(fields), ProviderCheck: "ocrValidations",
 		})
 	}
 	return out
 }
 
+// ocrFields returns the result of every field, also of one whose name cannot be read: without it the others could pass
+// for all.
 func ocrFields(d document.Object) []event.CheckField {
-	validations := values.AtMost(d.Objects("ocrValidations"))
-	fields := make([]event.CheckField, 0, len(validations))
-	for _, v := range validations {
-		result, sent := values.TriState(v.Text("isValid"))
+	var fields []event.CheckField
+	for _, item := range d.List("ocrValidations") {
+		v, _ := item.(map[string]any)
+		result, sent := values.TriState(document.Object(v).Text("isValid"))
 		if !sent {
 			result = event.ResultUndetermined
 		}
-		if field := values.FieldName(word(v, "key")); field != "" {
-			fields = append(fields, event.CheckField{Field: field, Result: result})
-		}
+		fields = append(fields, event.CheckField{Field: values.FieldName(word(v, "key")), Result: result})
 	}
 	return fields
 }

@@ -146,3 +146,31 @@ func TestMRZ(t *testing.T) {
 		}
 	}
 }
+
+// TestFieldsWithoutNames: a field that is not valid counts, even if its name or its place in the list cannot be read.
+func TestFieldsWithoutNames(t *testing.T) {
+	valid := `{"key":"FirstName","isValid":true},`
+	for entries, want := range map[string]event.Result{
+		valid + `{"isValid":false}`:             "failed",
+		valid + `{"key":5,"isValid":false}`:     "failed",
+		valid + `{"key":"ИМЯ","isValid":false}`: "failed",
+		valid + `{}`:    "undetermined",
+		valid + `false`: "undetermined",
+		strings.Repeat(valid, 100) + `{"key":"LastName","isValid":false}`: "failed",
+		`{"isValid":true}`: "passed",
+	} {
+		o := mapped(t, bareKYC(`"status":"Approved","document":{"type":"Passport","ocrValidations":[`+entries+`]}`),
+			kycbridge.Settings{})
+		got := normalizetest.CheckOf(o, "ocr_validations")
+		if got.Result != want || len(got.Fields) > 100 {
+			t.Errorf("%s: %q with %d fields, want %q", entries, got.Result, len(got.Fields), want)
+		}
+		if f := got.Fields; len(f) == 2 && f[1].Field != "other" {
+			t.Errorf("%s: fields %+v", entries, f)
+		}
+	}
+	o := mapped(t, bareKYC(`"status":"Approved","rules":[{"name":"ИМЯ","status":"Fail"}]`), kycbridge.Settings{})
+	if got := normalizetest.CheckOf(o, "rule.ИМЯ"); got.Type != "x_ondato_rule" {
+		t.Errorf("a rule in another script: %+v", got)
+	}
+}

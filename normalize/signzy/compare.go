@@ -1,6 +1,7 @@
 package signzy
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -32,7 +33,8 @@ func comparisonsIn(match document.Object) []comparison {
 	}
 	for _, member := range values.Sorted(match) {
 		if !known[member] {
-			found = append(found, comparison{member: member, field: values.Snake(strings.TrimSuffix(member, "Match"))})
+			field := cmp.Or(values.Snake(strings.TrimSuffix(member, "Match")), "other")
+			found = append(found, comparison{member: member, field: field})
 		}
 	}
 	return values.AtMost(found)

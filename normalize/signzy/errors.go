@@ -24,8 +24,8 @@ func (e *evidence) fieldErrors(r report) {
 			c = &differs
 			mismatches++
 		}
-		if name := values.FieldName(document.Object(entry).Text("fieldName")); name != "" && len(c.Fields) < values.Most {
-			c.Fields = append(c.Fields, event.CheckField{Field: name, Result: event.ResultFailed})
+		if label := document.Object(entry).Text("fieldName"); label != "" && len(c.Fields) < values.Most {
+			c.Fields = append(c.Fields, event.CheckField{Field: values.FieldName(label), Result: event.ResultFailed})
 		}
 	}
 	if odd {

@@ -1,6 +1,7 @@
 package signzy
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -34,9 +35,9 @@ func (e *evidence) imageQuality(r report) {
 		if odd {
 			c.Fields = append(c.Fields, event.CheckField{Field: side.prefix, Result: event.ResultUndetermined})
 		}
-		for _, item := range values.AtMost(values.Sorted(items)) {
-			result := answerAt(items, item).result
-			c.Fields = append(c.Fields, event.CheckField{Field: side.prefix + "." + values.Snake(item), Result: result})
+		for _, item := range values.Sorted(items) {
+			result, name := answerAt(items, item).result, cmp.Or(values.Snake(item), "other")
+			c.Fields = append(c.Fields, event.CheckField{Field: side.prefix + "." + name, Result: result})
 			if result == event.ResultFailed {
 				codes = appendNew(codes, imageReason(item))
 			}
@@ -54,6 +55,7 @@ func (e *evidence) imageQuality(r report) {
 	case a.failed() && codes == nil:
 		codes = []string{poorQuality}
 	}
+	c.Fields = values.AtMost(c.Fields)
 	e.add(c, codes...)
 	e.others(quality, "imageQuality", "result", "frontIdCheck", "backIdCheck")
 }

@@ -1,6 +1,7 @@
 package values
 
 import (
+	"cmp"
 	"encoding/json"
 	"regexp"
 	"strings"
@@ -312,12 +313,12 @@ var ClaimNames = map[string]string{
 }
 
 // FieldName returns the name of a field of a check: the corresponding claim or document member, else the label in
-// snake case.
+// snake case; "other" if nothing of the label is left, as of one in another script.
 func FieldName(label string) string {
 	if name, ok := ClaimNames[Letters(label)]; ok {
 		return name
 	}
-	return Snake(label)
+	return cmp.Or(Snake(label), "other")
 }
 
 // SetClaim sets a text claim, trimmed and limited in length, unless it is empty.
