@@ -22,8 +22,8 @@ func (d session) checks(documents []event.Document) []event.Check {
 		return nil
 	}
 	for _, line := range values.AtMost(d.Objects("summary_data", "overall_summary")) {
-		if title := line.Text("title"); title != "" {
-			checks = append(checks, overall(title, line.Text("success"), of(title)))
+		if title, result := line.Text("title"), line.Text("success"); title != "" || result != "" {
+			checks = append(checks, overall(title, result, of(title)))
 		}
 	}
 	for _, doc := range d.docs() {
@@ -93,7 +93,7 @@ func matchOf(scores document.Object) (score float64, ok bool) {
 func overall(title, result string, documents []string) event.Check {
 	name := values.Snake(title)
 	c := event.Check{
-		CheckID:        "overall_summary." + name,
+		CheckID:        "overall_summary." + cmp.Or(name, "other"),
 		Type:           "x_kwikid_" + cmp.Or(name, "summary"),
 		Result:         success(result),
 		DocumentIDs:    documents,

@@ -206,6 +206,18 @@ func TestOpposedTrigger(t *testing.T) {
 	}
 }
 
+// TestLinesWithoutTitles: a line of the summary counts without a title that can be read.
+func TestLinesWithoutTitles(t *testing.T) {
+	for _, title := range []string{``, `"title":"ИМЯ",`, `"title":{},`} {
+		o := mapKwikID(t, event.ViaFetch, `{"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001",
+			"session_status":"waiting","summary_data":{"overall_summary":[{`+title+`"success":false},{}]}}}`, kycbridge.Settings{})
+		c := normalizetest.CheckOf(o, "overall_summary.other")
+		if c.Type != "x_kwikid_summary" || c.Result != event.ResultFailed || len(o.Checks) != 1 {
+			t.Errorf("%q: %+v of %d", title, c, len(o.Checks))
+		}
+	}
+}
+
 // TestTitles: what the summary of a running portal lists, under titles that the vendor's sample does not have.
 func TestTitles(t *testing.T) {
 	o := mapKwikID(t, event.ViaFetch, `{"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001",

@@ -62,7 +62,8 @@ func checks(r document.Object, hasDocument bool) []event.Check {
 	return values.Distinct(out)
 }
 
-// rule returns the check of one entry of rules[] or fraudChecks[]; ok is false if the entry has no name.
+// rule returns the check of one entry of rules[] or fraudChecks[]; ok is false if the entry has neither name nor
+// status.
 func rule(item document.Object, prefix string) (c event.Check, ok bool) {
 	name, status := word(item, "name"), word(item, "status")
 	kind, known := rules[values.Fold(name)]
@@ -74,12 +75,12 @@ func rule(item document.Object, prefix string) (c event.Check, ok bool) {
 		result = event.ResultUndetermined
 	}
 	return event.Check{
-		CheckID:        prefix + values.Clip(name, values.MaxCode),
+		CheckID:        prefix + cmp.Or(values.Clip(name, values.MaxCode), "other"),
 		Type:           kind,
 		Result:         result,
 		ProviderCheck:  values.Clip(name, values.MaxCode),
 		ProviderResult: values.Clip(status, values.MaxCode),
-	}, name != ""
+	}, name != "" || status != ""
 }
 
 // documentChecks returns the two checks in the document itself: its MRZ, and the consistency of the data read

@@ -169,8 +169,11 @@ func TestFieldsWithoutNames(t *testing.T) {
 			t.Errorf("%s: fields %+v", entries, f)
 		}
 	}
-	o := mapped(t, bareKYC(`"status":"Approved","rules":[{"name":"ИМЯ","status":"Fail"}]`), kycbridge.Settings{})
-	if got := normalizetest.CheckOf(o, "rule.ИМЯ"); got.Type != "x_ondato_rule" {
-		t.Errorf("a rule in another script: %+v", got)
+	o := mapped(t, bareKYC(`"status":"Approved","rules":[{"name":"ИМЯ","status":"Fail"},{"status":"Fail"},{}]`),
+		kycbridge.Settings{})
+	for _, id := range []string{"rule.ИМЯ", "rule.other"} {
+		if got := normalizetest.CheckOf(o, id); got.Type != "x_ondato_rule" || got.Result != "failed" || len(o.Checks) != 2 {
+			t.Errorf("%s: %+v of %d", id, got, len(o.Checks))
+		}
 	}
 }

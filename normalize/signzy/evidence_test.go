@@ -1,7 +1,9 @@
 package signzy
 
 import (
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"kycbridge"
@@ -168,5 +170,29 @@ func TestPassiveLiveliness(t *testing.T) {
 	o := mapBody(t, changed(t, `"passiveLiveliness"`, `"passiveLiveness"`), policy)
 	if _, found := checksOf(o)["liveness"]; found || o.Decision.Outcome != event.OutcomeReview {
 		t.Errorf("the usual spelling: %+v %+v", o.Decision, o.Checks)
+	}
+}
+
+// TestFieldsWithoutNames: a field whose name has no ASCII letter is named too, and the hundred-and-first item of an
+// image counts.
+func TestFieldsWithoutNames(t *testing.T) {
+	var items strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&items, `"a%d":true,`, i)
+	}
+	o := mapBody(t, `{"journeyId":"A","currentStatus":"COMPLETED","matchPercentage":{"имя":"0%"},
+		"documentIntelligence":{"imageQuality":{"result":true,"frontIdCheck":{`+items.String()+`"имя":false}}}}`,
+		kycbridge.Settings{})
+	checks := checksOf(o)
+	if got := checks["match_percentage"].Fields; len(got) != 1 || got[0].Field != "other" {
+		t.Errorf("fields %+v", got)
+	}
+	if got := checks["image_quality"]; got.Result != event.ResultWarning || len(got.Fields) != 100 {
+		t.Errorf("%s with %d fields", got.Result, len(got.Fields))
+	}
+	o = mapBody(t, `{"journeyId":"A","currentStatus":"COMPLETED","documentIntelligence":{"imageQuality":
+		{"result":true,"frontIdCheck":{"имя":false}}}}`, kycbridge.Settings{})
+	if got := checksOf(o)["image_quality"].Fields; len(got) != 1 || got[0].Field != "front.other" {
+		t.Errorf("fields %+v", got)
 	}
 }
