@@ -129,7 +129,7 @@ func (c *committer) PublishIf(ctx context.Context, msg *nats.Msg, holds conditio
 	return c.publish(&pending{msg: msg, ctx: ctx, condition: holds})
 }
 
-// publish is Publish of p.
+// publish publishes p, as Publish does.
 func (c *committer) publish(p *pending) (jetstream.PubAck, error) {
 	if !c.conn.nc.IsConnected() {
 		return jetstream.PubAck{}, nats.ErrDisconnected
