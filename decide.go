@@ -35,12 +35,13 @@ func (d *Revision) decide(f Fact, stale bool) (noEvent string) {
 		d.Memory.Revoked = d.revokedBy(o)
 		d.Memory.Undecided = d.Memory.Revoked == nil && isUndecided
 	}
-	known := d.Reasons
+	was, known := *d, d.Reasons
 	confirmed := f.Via.Asked() && o.StatusDetail != event.DetailUnconfirmed || d.Payload.Confirmed && carriesVerdict(d, o)
 	d.merge(o, stale)
 	d.setStatus(o)
 	d.Payload.Confirmed = confirmed && d.Decision.Outcome != event.OutcomeNone
 	d.Memory.recordVerdict(f)
+	d.applyAnswer(f, was)
 	switch {
 	case d.applyDoubt(known) || d.Decision.Outcome != event.OutcomeApproved:
 	case d.Memory.isDenied(f, *d.Memory.Verdict):
@@ -125,6 +126,20 @@ func (d *Revision) endedAfter(f Fact) bool {
 // that is newer than f also answers f, even if it was given to an earlier request.
 func (d *Revision) answeredSince(f Fact) bool {
 	return f.Decision.Outcome == event.OutcomeResubmit && d.Memory.Answered != nil && d.Memory.Answered.after(f.moment())
+}
+
+// applyAnswer applies the answer to the request f that was received before f was: was, the state of d before f, is
+// then the progress since the answer. The order of two clocks is not known precisely enough for that.
+func (d *Revision) applyAnswer(f Fact, was Revision) {
+	answer, at := f.Known.Answered, f.moment()
+	isInOrder := answer == nil || at.Untimed || answer.Untimed || answer.Ours != at.Ours || !answer.after(at)
+	isProgress := was.Decision.Outcome == event.OutcomeNone && !was.Status.Terminal() && !was.inDoubt()
+	if f.Decision.Outcome != event.OutcomeResubmit || isInOrder || !isProgress {
+		return
+	}
+	d.Status, d.StatusDetail, d.Decision = was.Status, was.StatusDetail, was.Decision
+	d.Reasons, d.RequiredActions = was.Reasons, was.RequiredActions
+	d.Memory.Answered = answer
 }
 
 // resolveUntimed compares two verdicts of which one is untimed, f and the current one: they are equal, or

@@ -73,6 +73,7 @@ func TestBackOfficeOrder(t *testing.T) {
 		{"redone", false, []officeCallback{{"draft", 10, 5, 11}, {"pending", 10, 15, 16}, {"accept", 20, 15, 21}}, approved},
 		{"redone, without times", false, []officeCallback{{"draft", 0, 0, 11}, {"pending", 0, 0, 16}, {"accept", 0, 0, 21}},
 			approved},
+		{"redone, received before the request", false, []officeCallback{{"pending", 10, 15, 16}, {"draft", 10, 5, 17}}, review},
 		{"a redo of an accepted one", false, []officeCallback{{"accept", 20, 5, 21}, {"draft", 30, 5, 31}}, redo},
 		{"an older redo last", false, []officeCallback{{"accept", 20, 5, 21}, {"draft", 10, 5, 31}}, approved},
 		{"an older pending after a redo", false, []officeCallback{{"draft", 20, 5, 21}, {"pending", 0, 5, 31}}, redo},

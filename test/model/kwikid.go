@@ -12,9 +12,9 @@ type KwikIDSession struct {
 
 var kwikidRows = map[string]Fact{
 	"waiting":              {Word: Progress, Status: "created"},
-	"vkyc_requested":       {Word: Submit, Status: "in_progress"},
-	"agent_alloted":        {Word: Submit, Status: "in_progress"},
-	"kyc_request_accepted": {Word: Submit, Status: "in_progress"},
+	"vkyc_requested":       {Word: Submit, Status: "in_progress", Asked: true},
+	"agent_alloted":        {Word: Submit, Status: "in_progress", Asked: true},
+	"kyc_request_accepted": {Word: Submit, Status: "in_progress", Asked: true},
 	"kyc_request_rejected": {Word: Progress, Status: "requires_input", Actions: true},
 	"kyc_rejected":         {Word: End, Status: "canceled"},
 	"session_expired":      {Word: End, Status: "expired"},

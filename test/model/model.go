@@ -47,6 +47,7 @@ type Fact struct {
 	Actions  bool   // the applicant must do something
 	Repeats  bool   // the message states the current decision, whenever it was made
 	Cross    Cross  // the checker's verdict, if it comes from two sources
+	Asked    bool   // of an answer of the API: it is so, but not since when
 	Seq      int    // number of the payload
 
 	Contradicts bool // another source than that of the current approval disagrees, whichever was received first
@@ -452,7 +453,9 @@ func (m *Machine) decide(f Fact) {
 	if waiting != nil && m.isPassed(*waiting, f) {
 		waiting = nil
 	}
+	was := m.State
 	m.apply(f)
+	m.answer(f, was)
 	if m.overrules(f) {
 		m.conclude(f)
 	}
@@ -462,6 +465,19 @@ func (m *Machine) decide(f Fact) {
 		m.apply(f)
 	}
 	m.conclude(f)
+}
+
+// answer applies the newest submission that was received before the request f and made after it, to an open
+// verification without a decision: was is its state.
+func (m *Machine) answer(f Fact, was State) {
+	if f.Word != Resubmit || was.Outcome != "none" || was.InDoubt || over(was.Status) {
+		return
+	}
+	for _, s := range m.answers {
+		if s.Attempt == f.Attempt && !s.Untimed && s.At > max(f.At, m.answered) {
+			m.State, m.answered = was, s.At
+		}
+	}
 }
 
 // conclude applies the doubts and denials about the verdict f, which has just been applied.
@@ -859,7 +875,7 @@ func (m *Machine) remember(f Fact) {
 	if f.Person != "" {
 		m.seen = append(m.seen, f)
 	}
-	if f.Word == Submit {
+	if f.Word == Submit && !f.Asked {
 		m.answers = append(m.answers, f)
 	}
 	if f.Maker != "" {
