@@ -12,7 +12,7 @@ func TestParseAge(t *testing.T) {
 			t.Errorf("%s: %v %v", s, got, err)
 		}
 	}
-	for _, s := range []string{"", "d", "-1h", "-1d", "1.5d", "yesterday", "99999999d", "1w"} {
+	for _, s := range []string{"", "d", "-1h", "-1d", "1.5d", "yesterday", "99999999d", "1w", "0", "+0", "-0"} {
 		if got, err := ParseAge(s); err == nil {
 			t.Errorf("%q is read as %v", s, got)
 		}

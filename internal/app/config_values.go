@@ -74,6 +74,9 @@ func (r *reader) set(key, text string, v reflect.Value) bool {
 			r.add(key, "is not a duration", "write one such as 30s, 5m or 25h")
 		}
 	case *Age:
+		if *into = 0; text == "0" {
+			break
+		}
 		age, err := kycbridge.ParseAge(text)
 		if *into = Age(age); err != nil {
 			r.add(key, "is not a duration", "write one such as 30d or 12h, or 0 for ever")
