@@ -260,7 +260,8 @@ func (in *Intake) store(ctx context.Context, p Payload) (Receipt, error) {
 }
 
 func (in *Intake) quarantine(ctx context.Context, p Payload, reason string, faults []FieldError) (Receipt, error) {
-	receipt := Receipt{Status: ReceiptQuarantined, PayloadID: p.ID, Event: p.Event, Reason: reason, Errors: faults}
+	receipt := Receipt{Status: ReceiptQuarantined, PayloadID: p.ID, VerificationID: p.VerificationID, Event: p.Event,
+		Reason: reason, Errors: faults}
 	if err := in.Quarantine.Quarantine(ctx, p, reason, faults); err != nil {
 		return receipt, fmt.Errorf("quarantine payload: %w: %w", ErrUnavailable, err)
 	}

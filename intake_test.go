@@ -118,3 +118,21 @@ func TestPackedBodiesAreReadWhole(t *testing.T) {
 		}
 	}
 }
+
+// TestAQuarantinedBodyNamesItsVerification: an operator can look for it by the log line of the callback.
+func TestAQuarantinedBodyNamesItsVerification(t *testing.T) {
+	account := testNaming()
+	account.Provider.Validate = func(string, document.Object) []FieldError { return []FieldError{{Path: "/status"}} }
+	for body, want := range map[string]string{
+		`{"id":"a-1"}`: event.VerificationID("naming", "acme", "a-1"),
+		`{"id":""}`:    "",
+		`{`:            "",
+	} {
+		shelf := &acceptAll{}
+		receipt, err := (&Intake{Log: shelf, Quarantine: shelf}).Receive(context.Background(), account,
+			Request{Body: []byte(body)})
+		if err != nil || receipt.Status != ReceiptQuarantined || receipt.VerificationID != want {
+			t.Errorf("%s: %v %+v, want quarantined with verification %q", body, err, receipt, want)
+		}
+	}
+}

@@ -74,13 +74,16 @@ func final(d event.Decision) string {
 
 func callbackRow(key kycbridge.AccountKey, outcome, verificationID string, at time.Time) row {
 	r := row{At: event.Instant(at), What: whatCallback, Provider: key.Provider, Account: key.Account, Outcome: outcome}
-	switch {
-	case verificationID != "":
+	if verificationID != "" {
 		r.Detail = verificationID[:min(8, len(verificationID))]
+	}
+	isStored := outcome == kycbridge.ReceiptAccepted || outcome == kycbridge.ReceiptDuplicate
+	switch {
+	case verificationID != "" && outcome != kycbridge.ReceiptQuarantined:
 		r.Href = verificationAddress(
 			kycbridge.Key{Provider: key.Provider, Account: key.Account, VerificationID: verificationID},
 		)
-	case outcome != kycbridge.ReceiptAccepted && outcome != kycbridge.ReceiptDuplicate:
+	case !isStored:
 		r.Href = "/console/quarantine"
 	}
 	return r
