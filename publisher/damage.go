@@ -165,7 +165,7 @@ func lostPayload(l blocks.Lost, n Names) LostPayload {
 	if id := payloadID(l.Headers[nats.MsgIdHdr]); strings.HasPrefix(id, k.Provider+"."+k.Account+".") {
 		p.Mark, p.Key = kycbridge.PayloadMark(id), k
 	}
-	reference, err := url.QueryUnescape(l.Headers[headerRef])
+	reference, err := url.QueryUnescape(l.Headers[headerReference])
 	if err == nil && event.VerificationID(k.Provider, k.Account, reference) == k.VerificationID {
 		p.Reference, p.Key = reference, k
 	}

@@ -292,3 +292,62 @@ func (c *Connection) held(ctx context.Context, streams map[kycbridge.Content]str
 func deleted(state jetstream.StreamState) []uint64 {
 	return slices.DeleteFunc(state.Deleted, func(seq uint64) bool { return seq == 0 })
 }
+
+// WasErased reports whether p, which the log has delivered, was erased since. A missing payload is no
+// proof: a server that has just become the leader may not have applied all messages yet, and a damaged
+// file may have lost the message. So the erasure must be recorded as well.
+func (s *Store) WasErased(ctx context.Context, p kycbridge.Payload) (bool, error) {
+	// The record first: it is written before the payload is removed, and it is shorter than the payload.
+	if noted, err := s.isErasureRecorded(ctx, p); !noted || err != nil {
+		return false, err
+	}
+	if there, err := s.isStored(ctx, p); there || err != nil {
+		return false, err
+	}
+	// A sequence is assigned again if the log has become shorter. Then the record may be about another payload,
+	// and the leader may not have applied p yet.
+	if err := s.reaches(ctx, p.Seq); err != nil {
+		return false, err
+	}
+	there, err := s.isStored(ctx, p)
+	return !there && err == nil, err
+}
+
+// tidiedAfter is less than the age at which the record of an erasure can be replaced by the front (TidyErasures): it
+// covers thousands of payloads, and all of them must be erased.
+const tidiedAfter = time.Minute
+
+// isErasureRecorded reports whether there is a record that the sequence of p was erased.
+func (s *Store) isErasureRecorded(ctx context.Context, p kycbridge.Payload) (bool, error) {
+	noted, err := s.recentlyErased(ctx, s.names.erasedIn(s.names.payloads(), p.Seq))
+	if err != nil || noted.has(kycbridge.Range{p.Seq, p.Seq}) || time.Since(p.ReceivedAt) < tidiedAfter {
+		return noted.has(kycbridge.Range{p.Seq, p.Seq}), err
+	}
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	front, err := s.front(ctx, s.names.payloads())
+	return p.Seq <= front, err
+}
+
+// isStored reports whether the leader finds p in the payload log.
+func (s *Store) isStored(ctx context.Context, p kycbridge.Payload) (bool, error) {
+	kept, err := s.at(ctx, p.Seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	return kept.ID == p.ID, err
+}
+
+// reaches returns an error while the log ends before a sequence that it has delivered.
+func (s *Store) reaches(ctx context.Context, seq uint64) error {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	stream, err := s.js.Stream(ctx, s.names.payloads())
+	if err != nil {
+		return fmt.Errorf("read the end of the payload log: %w", err)
+	}
+	if last := stream.CachedInfo().State.LastSeq; last < seq {
+		return fmt.Errorf("the payload log ends at %d, before the payload at %d that it has delivered", last, seq)
+	}
+	return nil
+}

@@ -246,3 +246,31 @@ const wrongLastSequence, wrongLastSequenceConstant = 10071, 10164
 func wrongLast(e *jetstream.APIError) bool {
 	return e.ErrorCode == wrongLastSequence || e.ErrorCode == wrongLastSequenceConstant
 }
+
+// Send publishes a CloudEvent on any other subject. If a stream listens on that subject, it returns when
+// the stream has acknowledged it, and id prevents duplicates; else when the server has it, which does not
+// guarantee delivery.
+func (b *Bus) Send(ctx context.Context, subject string, e []byte, id string) error {
+	ctx, cancel := b.whileUp(ctx)
+	defer cancel()
+	ctx, cancelTimeout := context.WithTimeout(ctx, publishTimeout)
+	defer cancelTimeout()
+	m := &nats.Msg{Subject: subject, Data: e, Header: nats.Header{
+		"Content-Type": {"application/cloudevents+json"}, nats.MsgIdHdr: {plain(id)}}}
+	switch _, err := b.js.StreamNameBySubject(ctx, subject); {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		if err := b.nc.PublishMsg(m); err != nil {
+			return fmt.Errorf("send to %s: %w", subject, err)
+		}
+		if err := b.nc.FlushWithContext(ctx); err != nil {
+			return fmt.Errorf("send to %s: %w", subject, err)
+		}
+	case err != nil:
+		return fmt.Errorf("look up the stream of %s: %w", subject, err)
+	default:
+		if _, err := b.js.PublishMsg(ctx, m); err != nil {
+			return fmt.Errorf("send to %s: %w", subject, err)
+		}
+	}
+	return nil
+}

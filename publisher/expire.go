@@ -105,7 +105,7 @@ func agedMessage(shelf kycbridge.Shelf, subject string, h nats.Header, seq uint6
 		m.Key = kycbridge.Key{Provider: tokens[n-3], Account: tokens[n-2], VerificationID: tokens[n-1]}
 	}
 	if shelf == kycbridge.ShelfQuarantine {
-		m.VerificationID = h.Get(headerSubject)
+		m.VerificationID = h.Get(headerVerification)
 	}
 	return m
 }

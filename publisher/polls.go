@@ -302,3 +302,22 @@ func (s *Store) Watched(ctx context.Context) (int, error) {
 // pollerName is the name of the consumer of an account's due watches. No token contains the equals sign, so
 // no two accounts share a name.
 func pollerName(a kycbridge.AccountKey) string { return "poller-" + a.Provider + "=" + a.Account }
+
+// Watches reads all open sessions, oldest first: timers, and watches that are due. A session with both is
+// returned twice. Foreign messages are skipped.
+func (s *Store) Watches(ctx context.Context, each func(w kycbridge.Watch, due bool) error) error {
+	both := []string{s.names.timer(kycbridge.Key{Provider: "*", Account: "*", VerificationID: "*"}),
+		s.names.due("*", "*", "*")}
+	return s.scanAll(ctx, s.names.polls(), scanOptions{subjects: both},
+		func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+			k, ok := keyOf(m.Subject())
+			if !ok {
+				return nil
+			}
+			w, ok := watchOf(k, m.Data())
+			if !ok {
+				return nil
+			}
+			return each(w, m.Subject() != s.names.timer(k))
+		})
+}

@@ -101,3 +101,95 @@ func next(ctx context.Context, consumer jetstream.Consumer, messages jetstream.M
 	}
 	return nil, nats.ErrTimeout
 }
+
+// newest is the last sequence of a stream.
+func (c *Connection) newest(ctx context.Context, stream string) (uint64, error) {
+	now, err := c.js.Stream(ctx, stream)
+	if err != nil {
+		return 0, fmt.Errorf("look up stream %s: %w", stream, err)
+	}
+	return now.CachedInfo().State.LastSeq, nil
+}
+
+// firstStored is the time when the oldest message of a stream was stored. Some messages at its front may have been
+// stored while the server's clock was ahead, so the following ones are read too. If all of them are from the future, it
+// is the zero time: a later message may be of any age.
+func (c *Connection) firstStored(ctx context.Context, stream string) (time.Time, error) {
+	found, err := c.js.Stream(ctx, stream)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look up stream %s: %w", stream, err)
+	}
+	state := found.CachedInfo().State
+	oldest, seq := state.FirstTime, state.FirstSeq+1
+	for n := 0; n < lookPast && seq <= state.LastSeq; n++ {
+		raw, err := found.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(">"))
+		if ctx.Err() != nil {
+			return time.Time{}, ctx.Err()
+		}
+		if err != nil { // it was removed meanwhile, or cannot be read
+			break
+		}
+		if seq = raw.Sequence + 1; raw.Time.Before(oldest) {
+			oldest = raw.Time
+		}
+	}
+	if fromTheFuture(oldest, time.Now()) {
+		return time.Time{}, nil
+	}
+	return oldest, nil
+}
+
+// scanAll scans up to the message that is the last one when the scan starts. It does not treat a slow or
+// unavailable server as the end of the stream, and deletes the consumers that it created.
+func (c *Connection) scanAll(
+	ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg, *jetstream.MsgMetadata) error,
+) error {
+	ctx, cancel := c.whileUp(ctx)
+	defer cancel()
+	end, err := c.newest(ctx, stream)
+	if err != nil || end == 0 {
+		return err
+	}
+	for {
+		var at, pending uint64
+		var consumer string
+		ended := false
+		err := c.scan(ctx, stream, o, func(m jetstream.Msg) error {
+			meta, err := m.Metadata()
+			if err != nil {
+				return fmt.Errorf("read stream %s: %w", stream, err)
+			}
+			at, pending, consumer = meta.Sequence.Stream, meta.NumPending, meta.Consumer
+			if at > end {
+				ended = true
+				return errScanned
+			}
+			err = each(m, meta)
+			ended = err != nil || at == end || pending == 0
+			if err == nil && ended {
+				err = errScanned
+			}
+			return err
+		})
+		if consumer != "" {
+			// The consumer would expire by itself; many scans until then would reach the limit of
+			// consumers.
+			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+			_ = c.js.DeleteConsumer(clean, stream, consumer)
+			cancel()
+		}
+		if errors.Is(err, errNoMore) {
+			return nil
+		}
+		if errors.Is(err, errSilent) && at == 0 {
+			return fmt.Errorf("read stream %s: %w", stream, err)
+		}
+		if errors.Is(err, errSilent) {
+			err = nil
+		}
+		if err != nil || ended || at == 0 || at >= end {
+			return err
+		}
+		o.from = at + 1
+	}
+}

@@ -1,6 +1,10 @@
 package publisher
 
-import "strings"
+import (
+	"strings"
+
+	"kycbridge"
+)
 
 // meet reports whether a subject exists that both a and b match; each may contain wildcards.
 func meet(a, b string) bool {
@@ -30,4 +34,32 @@ func within(inner, outer string) bool {
 		}
 	}
 	return len(is) == len(os)
+}
+
+// keyOf reads the last three tokens of a subject.
+func keyOf(subject string) (kycbridge.Key, bool) {
+	tokens := strings.Split(subject, ".")
+	n := len(tokens)
+	if n < 4 {
+		return kycbridge.Key{}, false
+	}
+	return kycbridge.Key{Provider: tokens[n-3], Account: tokens[n-2], VerificationID: tokens[n-1]}, true
+}
+
+func orAny(s string) string {
+	if s == "" {
+		return "*"
+	}
+	return s
+}
+
+// token reports whether s can be a single token of a subject without a special meaning.
+func token(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 128
 }

@@ -1,0 +1,75 @@
+package publisher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+)
+
+// Quarantine stores p with the reason and the errors, durably.
+func (s *Store) Quarantine(
+	ctx context.Context, p kycbridge.Payload, reason string, faults []kycbridge.FieldError,
+) error {
+	_, err := s.putQuarantined(ctx, p, reason, faults)
+	return err
+}
+
+// putQuarantined stores p unless it is there already. The server remembers an id for longer than its message, which may
+// have been removed or readmitted since: then p is stored once more, unless it was erased with its verification. It is
+// also stored once more, in place of the earlier message, if it is not certain that the earlier one is durable (see
+// confirm).
+func (s *Store) putQuarantined(
+	ctx context.Context, p kycbridge.Payload, reason string, faults []kycbridge.FieldError,
+) (jetstream.PubAck, error) {
+	m := s.quarantined(p, reason, faults)
+	if err := s.seal(ctx, kycbridge.ShelfQuarantine, m, p); err != nil {
+		return jetstream.PubAck{}, err
+	}
+	unconfirmed := uint64(0)
+	for id := m.Header.Get(nats.MsgIdHdr); ; {
+		ack, err := s.quarantine.Publish(ctx, m)
+		if err != nil || !ack.Duplicate {
+			if err == nil && unconfirmed > 0 {
+				ack.Duplicate = true
+				_ = s.Erase(ctx, kycbridge.ShelfQuarantine, unconfirmed, false) // else it is listed twice
+			}
+			return ack, err
+		}
+		there, err := s.KeptAt(ctx, kycbridge.ShelfQuarantine, ack.Sequence)
+		switch {
+		case err == nil && there.ID == p.ID && whole(there.Payload):
+			if s.quarantine.order.flushed(ack.Sequence) {
+				return ack, nil
+			}
+			unconfirmed = ack.Sequence
+		case err != nil && !errors.Is(err, kycbridge.ErrNotFound):
+			return ack, err
+		case p.VerificationID != "":
+			k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
+			if erased, err := s.erasedBefore(ctx, k, p); erased || err != nil {
+				return ack, err
+			}
+		}
+		m.Header[nats.MsgIdHdr] = []string{id + after + strconv.FormatUint(ack.Sequence, 10)}
+	}
+}
+
+// quarantined is the message of a payload in quarantine.
+func (s *Store) quarantined(p kycbridge.Payload, reason string, faults []kycbridge.FieldError) *nats.Msg {
+	m := message(s.names.quarantined(p.Provider, p.Account, reason), p)
+	if p.VerificationID != "" {
+		m.Header[headerVerification] = []string{p.VerificationID}
+	}
+	if list, err := json.Marshal(faults); err == nil && len(list) < headRoom/4 {
+		m.Header[headerErrors] = []string{string(list)}
+	}
+	// The same body may fail for different reasons over time.
+	m.Header[nats.MsgIdHdr] = []string{p.ID + "." + reason}
+	return m
+}

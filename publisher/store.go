@@ -1,0 +1,124 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+)
+
+// publishTimeout is how long a request to the server may take.
+const publishTimeout = 10 * time.Second
+
+// Store stores payloads, and those that could not be processed, on the store connection.
+type Store struct {
+	*Connection
+	names      Names
+	retention  kycbridge.Retention
+	wanted     []stream // required configuration
+	durables   registry // consumers of this process
+	pulls      pulls
+	turn       sync.Mutex       // held by the goroutine that starts the next pull or restarts deliveries
+	pulling    sync.Mutex       // held while payloads are pulled
+	delivered  deliveries       // to this process, lately
+	epoch      atomic.Uint64    // incremented when deliveries restart; earlier pulls are dropped
+	unaligned  lowest           // sequence at which payloads were lost, and consumers must continue
+	tried      atomic.Uint64    // sequence up to which payloads were delivered before deliveries were restarted
+	log        jetstream.Stream // the payload log
+	polls      jetstream.Stream // timers and due watches
+	starts     jetstream.Stream // idempotency keys
+	tombstones jetstream.Stream // erased verifications
+	erasures   erasures         // the record of erasures that was read last
+	legalHolds jetstream.Stream // verifications that must not be erased
+	shelves    map[kycbridge.Shelf]jetstream.Stream
+	payloads   *committer
+	quarantine *committer
+	refusals   *committer
+	index      index
+	recent     recentIDs // of the log
+	access     accessLog
+	sealer     *sealer
+	ledger     jetstream.Stream // the tamper-evident log
+	salted     bool             // payloads get a salt for their leaf
+	keyWarning rateLimitedWarning
+	refused    chan refusedPayload
+	refusing   sync.WaitGroup
+	dropped    atomic.Int64 // refused callbacks that were not stored
+}
+
+// OpenStore creates or updates the streams of the store and opens them.
+func OpenStore(
+	ctx context.Context, c *Connection, names Names, maxBody, replicas int, retention kycbridge.Retention,
+) (*Store, error) {
+	s := &Store{Connection: c, names: names, retention: retention,
+		wanted:  storeStreams(names, maxBody, replicas, retention),
+		shelves: map[kycbridge.Shelf]jetstream.Stream{}}
+	if c.lifted == nil { // a repeated attempt continues
+		c.lifted = map[string]uint64{}
+	}
+	if err := c.open(ctx, s.wanted); err != nil {
+		return nil, err
+	}
+	var quarantine, refused, keyPages jetstream.Stream
+	for name, stream := range map[string]*jetstream.Stream{
+		names.payloads(): &s.log, names.polls(): &s.polls, names.starts(): &s.starts,
+		names.tombstones(): &s.tombstones, names.holds(): &s.legalHolds, names.quarantine(): &quarantine,
+		names.refused(): &refused, names.index(): &s.index.stream, names.keyPages(): &keyPages, names.ledger(): &s.ledger,
+	} {
+		err := retryUntilReady(ctx, func(ctx context.Context) (err error) {
+			*stream, err = c.reader(ctx, name)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	s.shelves[kycbridge.ShelfPayloads], s.shelves[kycbridge.ShelfQuarantine], s.shelves[kycbridge.ShelfRefused] =
+		s.log, quarantine, refused
+	s.index.open()
+	s.sealer = newSealer(newPages(c, names, keyPages))
+	for name, first := range c.lifted { // messages that the server removed because of their age are not missing
+		if err := s.setFront(ctx, name, max(first, 1)-1); err != nil {
+			return nil, err
+		}
+	}
+	c.erasing = s.recordErasing
+	s.payloads, s.quarantine, s.refusals, s.index.writes =
+		newCommitter(c), newCommitter(c), newCommitter(c), newCommitter(c)
+	s.startAccessLog()
+	s.refused = make(chan refusedPayload, refusedWaiting)
+	for range refusedAtOnce {
+		s.refusing.Go(s.keepRefused)
+	}
+	return s, nil
+}
+
+// Close ends publishing and the connection. Later refusals are not stored.
+func (s *Store) Close() {
+	s.closeAccessLog()
+	s.refusals.Close()
+	s.refusing.Wait()
+	s.payloads.Close()
+	s.quarantine.Close()
+	s.index.writes.Close()
+	s.sealer.close()
+	s.Connection.Close()
+}
+
+// Ready reports whether the store is available and its last write succeeded.
+func (s *Store) Ready(ctx context.Context) error {
+	if s.payloads.health.failed() || s.quarantine.health.failed() {
+		return errors.New("the last write was not acknowledged")
+	}
+	return s.ready(ctx, s.names.payloads())
+}
+
+// FailingFor is how long all writes have failed; 0 if the last one succeeded.
+func (s *Store) FailingFor() time.Duration {
+	return max(s.payloads.health.failingFor(), s.quarantine.health.failingFor())
+}
