@@ -1,7 +1,6 @@
 package kwikid
 
 import (
-	"errors"
 	"sync"
 	"testing"
 
@@ -11,27 +10,19 @@ import (
 	"kycbridge/normalize/normalizetest"
 )
 
-// reader reads bodies as the bridge does.
+// reader reads bodies as the service does.
 var reader = sync.OnceValue(func() document.Reader { return normalizetest.Reader(&testing.T{}, "kwikid", Forms()) })
 
 // decode reads a body that is JSON.
 func decode(t testing.TB, body []byte) document.Object {
 	t.Helper()
-	doc, faults := reader().Decode(body)
-	if len(faults) > 0 {
-		t.Fatalf("%s: %v", body, faults)
-	}
-	return doc
+	return normalizetest.Decode(t, reader(), body)
 }
 
 // identify returns the identity of a callback.
 func identify(doc document.Object) kycbridge.Identity { return Identify(doc, event.ViaCallback) }
 
-// mapPayload decodes and maps a payload; a body that is not a JSON object fails as it does in the bridge.
+// mapPayload decodes and maps a payload.
 func mapPayload(p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, error) {
-	doc, faults := reader().Decode(p.Body)
-	if len(faults) > 0 {
-		return kycbridge.Observation{}, errors.New("not the JSON that is accepted")
-	}
-	return Map(doc, p, s)
+	return normalizetest.Map(reader(), Map, p, s)
 }

@@ -5,6 +5,7 @@ package normalizetest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,6 +37,27 @@ func Reader(t testing.TB, provider string, forms document.Forms) document.Reader
 		t.Fatal(err)
 	}
 	return document.NewReader(set.MemberNames(provider), forms)
+}
+
+// Decode reads a body that is JSON.
+func Decode(t testing.TB, reader document.Reader, body []byte) document.Object {
+	t.Helper()
+	doc, faults := reader.Decode(body)
+	if len(faults) > 0 {
+		t.Fatalf("%s: %v", body, faults)
+	}
+	return doc
+}
+
+// Map decodes and maps a payload; a body that is not a JSON object fails as it does in the service.
+func Map(
+	reader document.Reader, mapping kycbridge.Mapping, p kycbridge.Payload, s kycbridge.Settings,
+) (kycbridge.Observation, error) {
+	doc, faults := reader.Decode(p.Body)
+	if len(faults) > 0 {
+		return kycbridge.Observation{}, errors.New("not the JSON that is accepted")
+	}
+	return mapping(doc, p, s)
 }
 
 // Fixtures reads the bodies of a provider by case.
