@@ -13,7 +13,7 @@ import (
 // Access is one use of the admin API, of the console, or of a command that opens the store itself. It
 // contains no value about a person: ids of callers, searched texts and bodies are left out.
 type Access struct {
-	Time           time.Time `json:"time"`
+	Time           time.Time `json:"time"`      // when the record was made, UTC
 	ID             string    `json:"id"`        // of the request; the records of one request share it
 	By             string    `json:"by"`        // name of the token or certificate, or os: and a user of the system
 	Operation      string    `json:"operation"` // such as state or export_payloads
@@ -34,9 +34,9 @@ const AccessBegun = "begun"
 
 // AccessQuery selects records of the access log. Zero values select all.
 type AccessQuery struct {
-	Since, Until   time.Time
-	By             string
-	VerificationID string
+	Since, Until   time.Time // from Since to before Until
+	By             string    // the whole name
+	VerificationID string    // the whole id
 }
 
 // Selects reports whether q selects a record.

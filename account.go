@@ -8,16 +8,16 @@ import (
 
 // Account is one set of credentials at one provider with its settings.
 type Account struct {
-	Name           string // token: lower-case letters, digits, '-' and '_'
-	Provider       Provider
-	Environment    event.Environment
-	Profile        event.Profile
-	Credentials    Credentials
-	AllowIPs       []netip.Prefix // empty: any address
-	RejectInvalid  bool           // answer 400 or 422 if a payload is quarantined
-	TrustFramework string         // if set, final approvals have verified_claims
-	Settings       Settings
-	API            API // empty: the provider cannot be polled
+	Name           string            // token: lower-case letters, digits, '-' and '_'
+	Provider       Provider          // with its name and abilities
+	Environment    event.Environment // test or production, copied to every event
+	Profile        event.Profile     // how much personal data the events contain
+	Credentials    Credentials       // of its callbacks
+	AllowIPs       []netip.Prefix    // empty: any address
+	RejectInvalid  bool              // answer 400 or 422 if a payload is quarantined
+	TrustFramework string            // if set, final approvals have verified_claims
+	Settings       Settings          // for reading its payloads
+	API            API               // empty: the provider cannot be polled
 }
 
 // AccountFinder finds the account of a provider by its name, or returns ErrNotFound. After a change of the
@@ -29,7 +29,7 @@ type AccountFinder interface {
 // Accounts is a fixed set of accounts.
 type Accounts map[AccountKey]*Account
 
-// AccountKey identifies an account.
+// AccountKey identifies an account by the name of its provider and its own name.
 type AccountKey struct{ Provider, Account string }
 
 // Find returns the account, or ErrNotFound.

@@ -41,39 +41,38 @@ type API struct {
 
 // Query selects one verification.
 type Query struct {
-	Reference string
-	Triggered bool // a callback announced a result: fetch the result, not the progress
+	Reference string // the provider's id of the verification
+	Triggered bool   // a callback announced a result: fetch the result, not the progress
 }
 
 // Fetched is one answer of a provider's API.
 type Fetched struct {
 	// Part distinguishes the answers about one verification: there is one current body for each part.
 	Part        string
-	ContentType string
-	Body        []byte
+	ContentType string // as the provider sent it; may be ""
+	Body        []byte // unchanged
 }
 
 // StartRequest is one request shape for all providers. A client sends the fields that its provider
 // supports and ignores the rest; the provider's start schema lists the required ones.
 type StartRequest struct {
-	ExternalReference string
-	Person            Person
+	ExternalReference string          // the caller's id of the case; "" if it has none
+	Person            Person          // what the caller knows about the applicant
 	Options           json.RawMessage // the provider's own options as its start schema has them; may be empty
 	FlowID            string          // flow or setup; "": the account's
 	SuccessURL        string          // where the applicant's browser is sent afterwards; proves nothing
-	FailureURL        string
-	Language          string        // BCP 47
-	Validity          time.Duration // of the link; 0: the provider's default
-	CallbackURL       string        // the URL for this account's callbacks; "" if none is configured
-	CallbackKey       string        // the credential that the provider sends with them; "" if none is configured
-	Files             []File        // long strings of Options; only if the API supports them
+	FailureURL        string          // the same after a failure
+	Language          string          // BCP 47
+	Validity          time.Duration   // of the link; 0: the provider's default
+	CallbackURL       string          // the URL for this account's callbacks; "" if none is configured
+	CallbackKey       string          // the credential that the provider sends with them; "" if none is configured
+	Files             []File          // long strings of Options; only if the API supports them
 }
 
-// File is a long string of a request that is not held in memory: a document or a video as base64. Mark is
-// its placeholder.
+// File is a long string of a request that is not held in memory: a document or a video as base64.
 type File struct {
-	Mark string
-	Size int64
+	Mark string           // its placeholder in Options
+	Size int64            // of the base64 text, in bytes
 	Open func() io.Reader // from its beginning; may be called again, until the request has been answered
 }
 
@@ -147,13 +146,13 @@ func without(whole, part string) string {
 
 // Started is a verification that was created at a provider.
 type Started struct {
-	Reference  string
+	Reference  string            // the provider's id of the verification
 	References map[string]string // further ids of the provider, by the names of Observation.References
 	URL        string            // the applicant's page; "" if the provider returns none
 	ExpiresAt  time.Time         // of the URL; zero: not stated by the provider
 
-	FlowID, FlowVersion string
-	Test                bool // the provider marks this as not live traffic
+	FlowID, FlowVersion string // that the provider used; "" if not stated
+	Test                bool   // the provider marks this as not live traffic
 	// Answer is the provider's answer as a JSON object without addresses and credentials: it is stored for
 	// as long as payloads are.
 	Answer json.RawMessage
@@ -161,12 +160,12 @@ type Started struct {
 
 // Step is one step of a verification, submitted by the caller's backend.
 type Step struct {
-	Reference string
-	StepID    string
-	Images    []StepImage // front first
-	Skip      bool        // the applicant skips the step
-	Data      json.RawMessage
-	JSON      bool // send images as base64 within JSON instead of multipart
+	Reference string          // the provider's id of the verification
+	StepID    string          // the provider's id of the step
+	Images    []StepImage     // front first
+	Skip      bool            // the applicant skips the step
+	Data      json.RawMessage // what the provider's step takes beside images; may be empty
+	JSON      bool            // send images as base64 within JSON instead of multipart
 }
 
 // StepImage is one side of a document, or a face.
@@ -180,7 +179,7 @@ type StepAnswer struct{ Body json.RawMessage }
 
 // Review is a person's decision on a verification, submitted by the caller's backend.
 type Review struct {
-	Reference string
+	Reference string        // the provider's id of the verification
 	Decision  event.Outcome // approved, rejected or resubmit
 	Comment   string        // for the provider's reviewers
 	Steps     []StepReview  // of a resubmission: all steps to be repeated, possibly others too
@@ -194,9 +193,9 @@ type StepReview struct {
 
 // MediaRequest identifies an image or video by the provider's reference: an opaque id or an address.
 type MediaRequest struct {
-	Reference  string
+	Reference  string            // the provider's id of the verification
 	References map[string]string // the known ids of the verification
-	Ref        string
+	Ref        string            // media[].provider_ref of an event
 }
 
 // MediaAnswer is an open image or video. Length is -1 if it is not known.
@@ -228,15 +227,15 @@ const (
 // ProviderError is a failed call to a provider. Its Error is safe to log: the provider's own text, which
 // may repeat the request, is separate in Message.
 type ProviderError struct {
-	Kind       ProviderErrorKind
-	Call       string // the provider's name of the call: get_details
-	Status     int    // HTTP status; 0: no answer
-	Code       string // the provider's code, if it has one
-	Message    string // the provider's own text, at most 300 bytes of one line; not for logs
-	Fields     []FieldError
-	RetryAfter time.Duration // requested by the provider or the circuit breaker; 0: none
-	Sent       bool          // the provider may have processed the request
-	Err        error         // the cause; never contains a URL with a secret
+	Kind       ProviderErrorKind // decides about a retry and the status of an answer
+	Call       string            // the provider's name of the call: get_details
+	Status     int               // HTTP status; 0: no answer
+	Code       string            // the provider's code, if it has one
+	Message    string            // the provider's own text, at most 300 bytes of one line; not for logs
+	Fields     []FieldError      // the members of the request that the provider refused, if it names them
+	RetryAfter time.Duration     // requested by the provider or the circuit breaker; 0: none
+	Sent       bool              // the provider may have processed the request
+	Err        error             // the cause; never contains a URL with a secret
 }
 
 // Error names the failed call and the kind, without the provider's text.

@@ -153,7 +153,7 @@ type stoppedAfter struct {
 	published bool
 }
 
-func (s *stoppedAfter) Publish(ctx context.Context, k Key, e Sealed, after uint64) error {
+func (s *stoppedAfter) Publish(ctx context.Context, k Key, e Outgoing, after uint64) error {
 	s.published = true
 	return s.stored.Publish(ctx, k, e, after)
 }

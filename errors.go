@@ -11,7 +11,7 @@ import (
 var (
 	// ErrNotFound: no such provider or account, or no such verification.
 	ErrNotFound = errors.New("not found")
-	// ErrUnauthenticated: no credential of the account admits the request.
+	// ErrUnauthenticated: the request has no valid credential of the account.
 	ErrUnauthenticated = errors.New("unauthenticated")
 	// ErrUnavailable: the store did not acknowledge; the caller should send again.
 	ErrUnavailable = errors.New("store unavailable")

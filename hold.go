@@ -14,9 +14,9 @@ type Hold struct {
 	Provider       string    `json:"provider"`
 	Account        string    `json:"account"`
 	VerificationID string    `json:"verification_id"`
-	Reason         string    `json:"reason"` // such as a case number
-	By             string    `json:"by"`     // name of the token or certificate, or os: and a user of the system
-	Since          time.Time `json:"since"`
+	Reason         string    `json:"reason"`         // such as a case number
+	By             string    `json:"by"`             // name of the token or certificate, or os: and a user of the system
+	Since          time.Time `json:"since"`          // when it was placed
 	Until          time.Time `json:"until,omitzero"` // when it ends by itself; zero: only when it is released
 
 	Released      time.Time `json:"released,omitzero"` // when it was released; zero: it was not

@@ -16,10 +16,10 @@ const (
 // Indexed is a candidate of the index for a searched id. The index holds keyed digests and no ids, so the
 // caller compares the id with that of the verification or payload itself.
 type Indexed struct {
-	Kind           IndexKind
-	VerificationID string // "" for a payload without a known verification; Shelf and Seq identify it then
-	Shelf          Shelf
-	Seq            uint64
+	Kind           IndexKind // of the id that was found
+	VerificationID string    // "" for a payload without a known verification; Shelf and Seq identify it then
+	Shelf          Shelf     // of a payload
+	Seq            uint64    // of a payload: sequence in the stream of Shelf
 }
 
 // IndexLag is the number of stored messages that are not indexed yet.

@@ -15,34 +15,34 @@ import (
 
 // Statuses of a receipt.
 const (
-	ReceiptAccepted    = "accepted"
-	ReceiptDuplicate   = "duplicate"
-	ReceiptQuarantined = "quarantined"
+	ReceiptAccepted    = "accepted"    // stored in the payload log
+	ReceiptDuplicate   = "duplicate"   // was in the payload log already
+	ReceiptQuarantined = "quarantined" // stored in quarantine
 )
 
 // The reasons of quarantine.
 const (
-	QuarantineMalformed    = "malformed"
-	QuarantineSchema       = "schema"
-	QuarantineUnidentified = "unidentified"
-	QuarantineUnmapped     = "unmapped"
-	QuarantineForeign      = "foreign" // of an application that the account does not accept
+	QuarantineMalformed    = "malformed"    // no JSON object that can be read unambiguously
+	QuarantineSchema       = "schema"       // breaks the provider's schema
+	QuarantineUnidentified = "unidentified" // names no verification, or another one than was asked about
+	QuarantineUnmapped     = "unmapped"     // the mapping failed Normalizer.MaxAttempts times
+	QuarantineForeign      = "foreign"      // of an application that the account does not accept
 )
 
 // Receipt is the result of receiving a payload. It is returned only when the payload is durable.
 type Receipt struct {
-	Status         string // accepted, duplicate or quarantined
-	PayloadID      string
-	VerificationID string
+	Status         string       // ReceiptAccepted, ReceiptDuplicate or ReceiptQuarantined
+	PayloadID      string       // see PayloadID
+	VerificationID string       // "" if the body named no verification
 	Event          string       // the provider's name of the message type
 	Placement      string       // the position of the accepted credential
-	Reason         string       // why it was quarantined
+	Reason         string       // a Quarantine constant; "" if it was not quarantined
 	Errors         []FieldError // the faults of a quarantined one
 }
 
 // Stored is the result of appending a payload to the log.
 type Stored struct {
-	Duplicate bool
+	Duplicate bool   // a payload with this id was stored before, and this one was not
 	Digest    string // of the payload that is stored under the id; "" if not known
 }
 
@@ -81,13 +81,7 @@ type Intake struct {
 // not be made durable, ErrBusy if events are too far behind, and ErrTooLarge if it unpacks to more than
 // MaxBody.
 func (in *Intake) Receive(ctx context.Context, a *Account, r Request) (Receipt, error) {
-	p := Payload{
-		Via:         event.ViaCallback,
-		ReceivedAt:  r.ReceivedAt,
-		ContentType: r.Header.Get("Content-Type"),
-		Header:      keptHeaders(r.Header),
-		Body:        r.Body,
-	}
+	p := callbackPayload(r)
 	r.MaxContent = in.maxBody()
 	placement, err := a.Provider.Verify(a.Credentials, r)
 	if err != nil {
@@ -112,6 +106,17 @@ func (in *Intake) Receive(ctx context.Context, a *Account, r Request) (Receipt, 
 	return receipt, err
 }
 
+// callbackPayload is the payload of a callback, without its identity.
+func callbackPayload(r Request) Payload {
+	return Payload{
+		Via:         event.ViaCallback,
+		ReceivedAt:  r.ReceivedAt,
+		ContentType: r.Header.Get("Content-Type"),
+		Header:      keptHeaders(r.Header),
+		Body:        r.Body,
+	}
+}
+
 // UnknownAccount replaces provider and account of a callback to an unknown account.
 const UnknownAccount = "unknown"
 
@@ -119,13 +124,7 @@ const UnknownAccount = "unknown"
 // guarantee, so that a mistyped address or an account that is configured later loses nothing. Provider and
 // account are arbitrary text from its path.
 func (in *Intake) KeepUnknownAccount(ctx context.Context, provider, account string, r Request) {
-	p := withIdentity(Payload{
-		Via:         event.ViaCallback,
-		ReceivedAt:  r.ReceivedAt,
-		ContentType: r.Header.Get("Content-Type"),
-		Header:      keptHeaders(r.Header),
-		Body:        r.Body,
-	}, &Account{Name: UnknownAccount, Provider: Provider{Name: UnknownAccount}})
+	p := withIdentity(callbackPayload(r), &Account{Name: UnknownAccount, Provider: Provider{Name: UnknownAccount}})
 	p.Addressed = AccountKey{Provider: provider, Account: account}
 	in.Refusals.Refuse(ctx, p, r, "no such account is configured")
 }
@@ -155,8 +154,10 @@ func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, e
 		return in.quarantine(ctx, p, reason, faults)
 	}
 	p.Reference = id.Reference
-	if p.ID = fetchedID(p); id.EventID != "" {
+	if id.EventID != "" {
 		p.ID = PayloadID(p.Provider, p.Account, id.EventID, p.Digest)
+	} else {
+		p.ID = fetchedID(p)
 	}
 	in.Documents.put(p, doc)
 	receipt, err := in.store(ctx, p)

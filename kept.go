@@ -24,21 +24,21 @@ const (
 // Kept is a stored payload with everything that was stored with it.
 type Kept struct {
 	Payload
-	Shelf   Shelf
-	Seq     uint64 // sequence in its stream: identifies this copy
-	Size    int    // of the body in bytes, also if the body was not read
-	Key     string // name of the key of an encrypted body; "": it is not encrypted
-	Reason  string // of quarantine
-	Errors  []FieldError
-	Request *Request // of a refused one: the data needed to authenticate it again
+	Shelf   Shelf        // where it is stored
+	Seq     uint64       // sequence in its stream: identifies this copy
+	Size    int          // of the body in bytes, also if the body was not read
+	Key     string       // name of the key of an encrypted body; "": it is not encrypted
+	Reason  string       // of quarantine
+	Errors  []FieldError // of quarantine; none if the list was too long to store
+	Request *Request     // of a refused one: the data needed to authenticate it again
 }
 
 // Disposition is the result of processing a stored payload.
 type Disposition struct {
-	Seq      uint64 // of the payload in the payload log
-	Revision int    // of the event that it led to; 0: none
-	Why      string // why it led to no event: a NoEvent or a Disposition constant
-	New      []NewValue
+	Seq      uint64     // of the payload in the payload log
+	Revision int        // of the event that it led to; 0: none
+	Why      string     // why it led to no event: a NoEvent or a Disposition constant
+	New      []NewValue // that the provider's schema does not know
 
 	// Sequences are assigned again if a log has lost messages or was restored. These fields identify the
 	// payload of the sequence; entries of early versions do not have them.
@@ -133,8 +133,8 @@ type Range [2]uint64
 
 // Held is the content of a stream as its server reports it.
 type Held struct {
-	Stream      string
-	Content     Content
+	Stream      string        // its name
+	Content     Content       // what its messages are
 	First, Last uint64        // sequences
 	Gone        []uint64      // sequences between them without a message
 	Age         time.Duration // after which messages expire; 0: never
@@ -146,7 +146,7 @@ type Tombstone struct {
 	Provider       string    `json:"provider"`
 	Account        string    `json:"account"`
 	VerificationID string    `json:"verification_id"`
-	At             time.Time `json:"at"`
+	At             time.Time `json:"at"`       // when it was erased
 	Payloads       int       `json:"payloads"` // number of erased messages of each kind
 	Quarantined    int       `json:"quarantined"`
 	Refused        int       `json:"refused"`
@@ -188,10 +188,10 @@ func (t *Tombstone) Holds(p Payload) bool {
 // EventMeta is a published event without its body.
 type EventMeta struct {
 	Key
-	Seq  uint64
-	ID   string
-	Kind event.Kind
-	At   time.Time // when it was published
+	Seq  uint64     // in the event stream
+	ID   string     // of the event
+	Kind event.Kind // updated, completed or closed
+	At   time.Time  // when it was published
 
 	PayloadID string    // of the newest fact in it; "" in events of early versions
 	Until     time.Time // the instant of that fact

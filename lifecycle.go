@@ -25,20 +25,21 @@ type Fact struct {
 	Reference      string // ExternalReference before the profile was applied to it
 	Account        *Account
 	VerificationID string
-	Payload        event.PayloadRef
-	Via            event.Via
-	Notice         bool // from kycbridge, not from the provider
-	Anew           bool // judged again though it has made an event
-	OurClock       bool // OccurredAt is of kycbridge's clock: the time of the callback that triggered the fetch
-	Known          Known
-	ReceivedAt     time.Time
-	Traceparent    string
+	Payload        event.PayloadRef // the payload that states it
+	Via            event.Via        // how kycbridge received it
+	Notice         bool             // from kycbridge, not from the provider
+	JudgeAgain     bool             // even if it has made an event
+	// OurClock: OccurredAt is of kycbridge's clock: the time of the callback that triggered the fetch.
+	OurClock    bool
+	Known       Known     // from the stored payloads; empty unless the fact is late
+	ReceivedAt  time.Time // of the payload, by kycbridge's clock
+	Traceparent string    // W3C trace context of the callback, or ""
 }
 
 // Revision is one revision of a verification in the lifecycle: the event data and the memory beside it.
 type Revision struct {
 	event.Data
-	Memory Memory
+	Memory Memory // lifecycle state that is not part of the event
 }
 
 // Published is the event data of d; nil if there is no revision.
@@ -75,7 +76,7 @@ func Next(last *Revision, f Fact) (next Revision, kind event.Kind, noEvent strin
 	case last == nil:
 		next = newRevision(f)
 		return next, kindOf(nil, &next), ""
-	case !f.isAnew(last) && last.Memory.applied(f, last.Payload.Mapping):
+	case !f.isJudgedAgain(last) && last.Memory.applied(f, last.Payload.Mapping):
 		noEvent = NoEventUnchanged
 	case f.Notice:
 		next, noEvent = applyNotice(last, f)
@@ -94,10 +95,11 @@ func Next(last *Revision, f Fact) (next Revision, kind event.Kind, noEvent strin
 	return next, kindOf(last, &next), ""
 }
 
-// isAnew reports whether f is judged although it has made an event. A reopening has settled what was said before it.
-func (f Fact) isAnew(last *Revision) bool {
+// isJudgedAgain reports whether f is judged although it has made an event. A reopening has settled what was said
+// before it.
+func (f Fact) isJudgedAgain(last *Revision) bool {
 	reopened := last.Memory.Reopened
-	return f.Anew && (reopened == nil || !reopened.after(f.moment()))
+	return f.JudgeAgain && (reopened == nil || !reopened.after(f.moment()))
 }
 
 // newRevision creates revision 1.

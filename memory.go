@@ -20,7 +20,7 @@ const (
 )
 
 // Memory is the lifecycle state of a verification beside its data. It is stored in a header of the event.
-// It contains instants, outcomes and digests of ids: nothing about a person.
+// It contains instants, outcomes, ids of payloads and digests of ids: nothing about a person.
 type Memory struct {
 	// Until and Asked are the newest applied instants: by the provider's clock, and by kycbridge's
 	// clock if the provider states no time. They never decrease. UntilID is the payload of the newest.

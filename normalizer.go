@@ -19,19 +19,19 @@ type State struct {
 	At   time.Time // when that event was published; zero if it is cached
 }
 
-// Sealed is an event that is ready to be published.
-type Sealed struct {
+// Outgoing is an event that is ready to be published.
+type Outgoing struct {
 	*event.Event
-	Kind   event.Kind
-	Body   []byte // as published, before encryption; nil: it is not encoded
-	Memory Memory // stored beside the body
+	Kind   event.Kind // decides the subject
+	Body   []byte     // as published, before encryption; nil: it is not encoded
+	Memory Memory     // stored beside the body
 	// Checked is when the payload was last known not to be erased. If the event is sent more than ErasureDelay after it,
 	// NotErased is called first, and its error prevents sending: ErrConflict if the payload is erased. nil: it cannot be.
 	Checked   time.Time
 	NotErased func(context.Context) error
 }
 
-// Key identifies a verification within the streams.
+// Key identifies a verification within the streams: names of the provider and the account, and event.VerificationID.
 type Key struct{ Provider, Account, VerificationID string }
 
 // EventLog is the canonical history. Last may answer from a cache, or assume that there is no event, unless fresh is
@@ -39,7 +39,7 @@ type Key struct{ Provider, Account, VerificationID string }
 // ErrConflict and clears its cache.
 type EventLog interface {
 	Last(ctx context.Context, k Key, fresh bool) (State, error)
-	Publish(ctx context.Context, k Key, e Sealed, after uint64) error
+	Publish(ctx context.Context, k Key, e Outgoing, after uint64) error
 }
 
 // History reads the stored payloads of one verification in the order in which they were stored. WasErased
@@ -69,17 +69,19 @@ type Normalizer struct {
 	Restored     func() string // for restoredtime; nil: never
 	// RevisionOf returns the revision that the event of a payload has, 0 if it has none; nil: not looked up.
 	RevisionOf func(ctx context.Context, k Key, payloadID string) (int, error)
-	Now        func() time.Time
+	Now        func() time.Time // for recordedtime
 
-	inMemory bool  // events go to an inMemoryHistory, which needs no encoded body
-	before   *Fact // an approval whose event was published late: what may revoke it is judged anew; nil: none
+	inMemory bool // events go to an inMemoryHistory, which needs no encoded body
+	// lateApproval is an approval whose event was just published, after payloads that are stored behind it were processed.
+	// Facts that may revoke it are judged again, even if they have made an event; nil: none.
+	lateApproval *Fact
 }
 
 // Processed is the result of processing a payload: an event, or the reason for no event.
 type Processed struct {
-	Event   *event.Event
-	Kind    event.Kind
-	NoEvent string
+	Event   *event.Event // that was published; nil: none
+	Kind    event.Kind   // of Event
+	NoEvent string       // why there is none, a NoEvent constant; "" with an event or an error
 	// Before is the revision that was published of the payload before: by an attempt whose worker was stopped before it
 	// recorded that, or together with an earlier payload.
 	Before int
@@ -184,7 +186,7 @@ func (n *Normalizer) process(ctx context.Context, p Payload, doc document.Object
 	if err != nil {
 		return Processed{}, err
 	}
-	fact.Anew = n.before != nil && (Outranks(fact, *n.before) || fact.contests(*n.before))
+	fact.JudgeAgain = n.lateApproval != nil && (Outranks(fact, *n.lateApproval) || fact.contests(*n.lateApproval))
 	if fact.Effect == EffectFetch && n.Triggers != nil && account.API.Fetch != nil {
 		if erased, err := n.Log.WasErased(ctx, p); err != nil || erased {
 			return Processed{NoEvent: NoEventErased}, err
@@ -195,27 +197,40 @@ func (n *Normalizer) process(ctx context.Context, p Payload, doc document.Object
 	}
 	k := Key{p.Provider, p.Account, p.VerificationID}
 	for tries := 0; ; tries++ {
-		done, by, late, err := n.try(ctx, k, p, fact, tries > 0)
+		done, err := n.try(ctx, k, p, fact, tries > 0)
 		if errors.Is(err, ErrConflict) && tries < maxConflicts && ctx.Err() == nil {
 			again = again || errors.Is(err, errRefused) // the event may be stored, and only its answer lost
 			time.Sleep(conflictPause(tries))
 			continue
 		}
-		mayFollow := late && done.Event != nil || again && done.NoEvent == NoEventUnchanged
-		if err == nil && mayFollow && !n.inMemory { // an inMemoryHistory has no other worker
-			approved := done.approves()
-			if done.NoEvent == NoEventUnchanged {
-				by, approved, err = n.currentApproval(ctx, k, by)
-			}
-			if err == nil {
-				err = n.processFollowing(ctx, k, p, by, approved)
-			}
+		if err != nil {
+			return done.Processed, err
 		}
-		if err == nil && (again || done.overtaken) {
-			done.Before, err = n.publishedBefore(ctx, k, p, done)
+		if err := n.followUp(ctx, k, p, done, again); err != nil {
+			return done.Processed, err
 		}
-		return done, err
+		if again || done.overtaken {
+			done.Before, err = n.publishedBefore(ctx, k, p, done.Processed)
+		}
+		return done.Processed, err
 	}
+}
+
+// followUp processes the payloads that are stored after p, if p has been processed late, or may have been processed
+// before by a worker that was stopped then.
+func (n *Normalizer) followUp(ctx context.Context, k Key, p Payload, done tried, again bool) (err error) {
+	publishedLate := done.late && done.Event != nil
+	mayRepeat := again && done.NoEvent == NoEventUnchanged
+	if n.inMemory || !publishedLate && !mayRepeat { // an inMemoryHistory has no other worker
+		return nil
+	}
+	by, approved := done.by, done.approves()
+	if done.NoEvent == NoEventUnchanged {
+		if by, approved, err = n.currentApproval(ctx, k, by); err != nil {
+			return err
+		}
+	}
+	return n.processFollowing(ctx, k, p, by, approved)
 }
 
 // publishedBefore is the revision that was published of a payload that adds nothing now, by an earlier attempt or
@@ -241,128 +256,45 @@ func (n *Normalizer) trigger(ctx context.Context, p Payload, f Fact) error {
 			Since: p.ReceivedAt})
 }
 
-// Observe maps a stored payload of a. A panic of the mapping is returned as an error. Errors wrap
-// ErrUnmappable and contain no value of the body.
-func (a *Account) Observe(p Payload) (Observation, error) {
-	if p.Notice {
-		return a.observe(p, nil)
-	}
-	doc, _ := a.Provider.Document(p)
-	return a.observe(p, doc)
+// tried is the result of one computation of the next revision.
+type tried struct {
+	Processed
+	by   Fact // that was applied: the fact, or the stored approval that was applied together with it
+	late bool // the stored payloads were needed
 }
 
-// observe is Observe of a payload that is decoded in doc.
-func (a *Account) observe(p Payload, doc document.Object) (o Observation, err error) {
-	defer func() {
-		if recover() != nil {
-			err = fmt.Errorf("mapping panicked: %w", ErrUnmappable)
-		}
-	}()
-	if p.Notice {
-		o, err = observeNotice(p, a.Provider)
-	} else {
-		o, err = a.mapped(p, doc)
-	}
-	if err != nil {
-		return Observation{}, fmt.Errorf("map payload: %s: %w", withoutValue(err), ErrUnmappable)
-	}
-	return o, nil
-}
-
-// mapped maps a payload of the provider.
-func (a *Account) mapped(p Payload, doc document.Object) (Observation, error) {
-	if doc == nil {
-		return Observation{}, errors.New("read body: not the JSON that was accepted")
-	}
-	return a.Provider.Map(doc, p, a.Settings)
-}
-
-// fact maps a payload, which is decoded in doc, for the lifecycle.
-func (n *Normalizer) fact(a *Account, p Payload, doc document.Object) (Fact, error) {
-	o, err := a.observe(p, doc)
-	if err != nil {
-		return Fact{}, err
-	}
-	if o.Cross.Callback != "" {
-		o.Cross.CallbackAt = p.TriggeredAt // a value that is passed along with a later request is not news
-	}
-	stated := o.ExternalReference
-	protectFacts(&o, a.Profile)
-	return Fact{
-		Observation:    o,
-		Reference:      stated,
-		Account:        a,
-		VerificationID: p.VerificationID,
-		Payload:        event.PayloadRef{ID: p.ID, Digest: p.Digest, Mapping: n.Mapping, AdmittedBy: p.admittedBy()},
-		Via:            p.Via,
-		Notice:         p.Notice,
-		OurClock:       !p.TriggeredAt.IsZero() && o.OccurredAt.Equal(p.TriggeredAt),
-		ReceivedAt:     p.ReceivedAt,
-		Traceparent:    p.Traceparent(),
-	}, nil
-}
-
-// protectFacts reduces the personal data of o to what the profile permits. The caller's reference is compared with the
-// telephone number here: the claims of a revision are masked already.
-func protectFacts(o *Observation, p event.Profile) {
-	if o.ExternalReference != "" && p != event.ProfileFull {
-		reference := event.Data{ExternalReference: o.ExternalReference, ExtractedClaims: o.ExtractedClaims}
-		if o.ReferenceIsPhone {
-			reference.ExtractedClaims = event.Claims{"phone_number": o.ExternalReference}
-		}
-		event.Protect(&reference, p)
-		o.ExternalReference = reference.ExternalReference
-	}
-	d := event.Data{Documents: o.Documents, ExtractedClaims: o.ExtractedClaims, Media: o.Media, Session: o.Session}
-	event.Protect(&d, p)
-	o.Documents, o.ExtractedClaims, o.Media = d.Documents, d.ExtractedClaims, d.Media
-}
-
-// withoutValue describes a mapping error without the value that caused it.
-func withoutValue(err error) string {
-	var wrongType *json.UnmarshalTypeError
-	if errors.As(err, &wrongType) {
-		return "field " + wrongType.Field + " must be readable as " + wrongType.Type.String()
-	}
-	return "the mapping cannot read it"
-}
-
-// try computes the next revision once. by is f, or the stored approval that was applied together with f. late reports
-// that the stored history was needed.
-func (n *Normalizer) try(
-	ctx context.Context, k Key, p Payload, f Fact, fresh bool,
-) (done Processed, by Fact, late bool, err error) {
-	by = f
+// try computes the next revision of the verification of f once and publishes it. It returns ErrConflict if another
+// event was published meanwhile, or if the state must be read from the log before f is dropped.
+func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bool) (tried, error) {
+	result := tried{by: f}
 	last, err := n.Events.Last(ctx, k, fresh)
 	if err != nil {
-		return Processed{}, by, false, fmt.Errorf("read last event: %w", err)
+		return result, fmt.Errorf("read last event: %w", err)
 	}
 	next, kind, noEvent := Next(last.Data, f)
 	if mayCount(last.Data, f, noEvent) && Late(last.Data, f) {
-		late = true
+		result.late = true
 		stored, err := n.readStored(ctx, k, p, f, last.Data)
 		if err != nil {
-			return Processed{}, by, false, fmt.Errorf("read stored payloads: %w", err)
+			return result, fmt.Errorf("read stored payloads: %w", err)
 		}
 		next, kind, noEvent = stored.next(last.Data, f)
 		if stored.newer != nil && stored.newer.approves() && next.Decision.Outcome == event.OutcomeApproved {
-			by = *stored.newer
+			result.by = *stored.newer
 		}
 	}
-	switch {
-	case noEvent == NoEventOld || noEvent == NoEventUnchanged:
-		if !last.Read {
-			return Processed{}, by, false, ErrConflict // a cached state may be outdated: judge by the log
-		}
-		fallthrough
-	case noEvent != "":
-		return Processed{NoEvent: noEvent, overtaken: last.Data.follows(p)}, by, late, nil
+	if (noEvent == NoEventOld || noEvent == NoEventUnchanged) && !last.Read {
+		return result, ErrConflict // a cached state may be outdated: judge by the log
 	}
-	done, err = n.publish(ctx, k, p, n.seal(next, kind, f), last.Seq)
+	if noEvent != "" {
+		result.Processed = Processed{NoEvent: noEvent, overtaken: last.Data.follows(p)}
+		return result, nil
+	}
+	result.Processed, err = n.publish(ctx, k, p, n.envelope(next, kind, f), last.Seq)
 	if errors.Is(err, ErrUnmappable) && !last.Read {
 		err = ErrConflict // the reason may be an outdated or assumed state: judge by the log
 	}
-	return done, by, late, err
+	return result, err
 }
 
 // follows reports whether d is of a payload that was received no earlier than p. d may be nil.
@@ -390,7 +322,7 @@ var errRefused = errors.New("the event log refuses the event")
 
 // publish checks an event and publishes it after the one at a sequence, unless its payload was erased meanwhile.
 func (n *Normalizer) publish(
-	ctx context.Context, k Key, p Payload, e Sealed, after uint64,
+	ctx context.Context, k Key, p Payload, e Outgoing, after uint64,
 ) (done Processed, err error) {
 	if faults := checked(e.Event).Check(); len(faults) > 0 {
 		return Processed{}, fmt.Errorf("event breaks its schema at %q: %s: %w", faults[0].Path, faults[0].Message,
@@ -415,7 +347,7 @@ func (n *Normalizer) publish(
 	return Processed{Event: e.Event, Kind: e.Kind}, nil
 }
 
-// notErased is Sealed.NotErased of the event of a payload.
+// notErased is Outgoing.NotErased of the event of a payload.
 func notErased(log History, p Payload) func(context.Context) error {
 	return func(ctx context.Context) error {
 		erased, err := log.WasErased(ctx, p)
@@ -439,17 +371,17 @@ func checked(e *event.Event) *event.Event {
 // processFollowing processes the payloads stored after p, if one of them has a verdict that outranks that
 // of p. Another process may have judged that verdict before p had its event, and found no change. The
 // payloads are processed in the order of the log, so that the events are the same as with a single
-// process. approved: p made an event just now, an approval. Then a payload that may revoke it is judged anew even if it
-// has made an event: a newer attempt may have removed what that event has left.
+// process. approved: p has just made an event, an approval. Then a payload that may revoke it is judged again even if
+// it has made an event: a newer attempt may have removed what that event has left.
 func (n *Normalizer) processFollowing(ctx context.Context, k Key, p Payload, f Fact, approved bool) error {
 	behind, err := n.storedAfter(ctx, k, p, f)
 	if err != nil {
 		return fmt.Errorf("read stored payloads: %w", err)
 	}
 	ahead := *n
-	ahead.Triggers, ahead.before = nil, nil // each one triggers when it is processed itself
+	ahead.Triggers, ahead.lateApproval = nil, nil // each one triggers when it is processed itself
 	if approved {
-		ahead.before = &f
+		ahead.lateApproval = &f
 	}
 	for _, other := range behind {
 		if _, err := ahead.Process(ctx, other); err != nil && !errors.Is(err, ErrUnmappable) {
@@ -484,14 +416,14 @@ func (n *Normalizer) currentApproval(ctx context.Context, k Key, f Fact) (by Fac
 	return f, approved, nil
 }
 
-// seal adds the envelope to a revision.
-func (n *Normalizer) seal(r Revision, kind event.Kind, f Fact) Sealed {
+// envelope adds the CloudEvents envelope to a revision.
+func (n *Normalizer) envelope(r Revision, kind event.Kind, f Fact) Outgoing {
 	restored := ""
 	if n.Restored != nil {
 		restored = n.Restored()
 	}
 	d := r.Data
-	return Sealed{Kind: kind, Memory: r.Memory, Event: &event.Event{
+	return Outgoing{Kind: kind, Memory: r.Memory, Event: &event.Event{
 		SpecVersion:     "1.0",
 		Type:            n.TypePrefix + ".verification." + string(kind) + ".v1",
 		Source:          n.SourcePrefix + "/" + d.Provider.Name + "/" + d.Account,

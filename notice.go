@@ -13,15 +13,15 @@ import (
 // processed like every payload, so that a published event has a stored cause.
 type Notice struct {
 	Notice            NoticeKind        `json:"notice"`
-	Reference         string            `json:"reference"`
-	At                time.Time         `json:"at"`
+	Reference         string            `json:"reference"` // the provider's id of the verification
+	At                time.Time         `json:"at"`        // when it happened, by kycbridge's clock
 	ExternalReference string            `json:"external_reference,omitempty"`
 	References        map[string]string `json:"references,omitempty"`
 	FlowID            string            `json:"flow_id,omitempty"`
 	FlowVersion       string            `json:"flow_version,omitempty"`
-	Test              bool              `json:"test,omitempty"` // the provider marks this as not live traffic
-	LinkSent          bool              `json:"link_sent,omitempty"`
-	ExpiresAt         time.Time         `json:"expires_at,omitzero"`
+	Test              bool              `json:"test,omitempty"`      // the provider marks this as not live traffic
+	LinkSent          bool              `json:"link_sent,omitempty"` // the provider sent the link to the applicant itself
+	ExpiresAt         time.Time         `json:"expires_at,omitzero"` // of the link
 	// Answer is the provider's answer to a start, without addresses and credentials.
 	Answer json.RawMessage `json:"answer,omitempty"`
 }

@@ -45,7 +45,7 @@ func (e Effect) Decisive() bool {
 // Observation is the content of one payload about one verification. A mapping derives it from the payload
 // alone: no clock, no history.
 type Observation struct {
-	Effect Effect
+	Effect Effect // what the payload may change
 	// Ignored states why there is nothing to publish, for EffectNone and EffectFetch: a short fixed phrase
 	// without data of the payload.
 	Ignored string
@@ -77,8 +77,8 @@ type Observation struct {
 	// Test: the body itself marks this as not live traffic.
 	Test bool
 
-	Product, FlowID, FlowVersion string
-	ExternalReference            string
+	Product, FlowID, FlowVersion string            // of the provider; "": not stated
+	ExternalReference            string            // the caller's id of the case; "": not stated
 	ReferenceIsPhone             bool              // it is a telephone number of the person that is in no claim
 	References                   map[string]string // every id that the provider uses
 	ProviderStatus               map[string]any    // scalars, values verbatim

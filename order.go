@@ -20,10 +20,10 @@ type Moment struct {
 	Doubt    bool            `json:"doubt,omitempty"`    // the fact is a doubt
 	Counters bool            `json:"counters,omitempty"` // it is an answer of the API that does not approve
 	Exact    bool            `json:"exact,omitempty"`    // and not one of an open check: At is not reduced by clockSlack
-	Received time.Time       `json:"received,omitzero"`
-	Payload  string          `json:"payload,omitempty"`
-	Stage    event.Stage     `json:"stage,omitempty"` // the stage that the fact comes from
-	Actor    event.ActorType `json:"actor,omitempty"`
+	Received time.Time       `json:"received,omitzero"`  // when the fact's payload was received, by kycbridge's clock
+	Payload  string          `json:"payload,omitempty"`  // its id
+	Stage    event.Stage     `json:"stage,omitempty"`    // the stage that the fact comes from
+	Actor    event.ActorType `json:"actor,omitempty"`    // who decided, if it is a decision
 	Approves bool            `json:"approves,omitempty"` // the fact is an approval
 }
 

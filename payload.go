@@ -11,18 +11,18 @@ import (
 
 // Payload is one body as it was received or fetched, with its source and time.
 type Payload struct {
-	ID             string // <provider>.<account>.<the provider's event id, or the body's digest>
-	Provider       string
-	Account        string
-	VerificationID string // "" while no reference is known
-	Via            event.Via
-	ReceivedAt     time.Time
-	ContentType    string
-	Digest         string // sha256:<64 hex> of Body
-	Event          string // the provider's name of the message type; may be ""
-	Reference      string // the provider's id of the verification; "" while none is known
-	Placement      string // of a callback: the position of the accepted credential
-	Part           string // of a fetched body: which of the provider's answers it is
+	ID             string    // <provider>.<account>.<the provider's event id, or the body's digest>
+	Provider       string    // its name
+	Account        string    // its name
+	VerificationID string    // "" while no reference is known
+	Via            event.Via // how kycbridge received it
+	ReceivedAt     time.Time // UTC, by kycbridge's clock
+	ContentType    string    // as it was sent; may be ""
+	Digest         string    // sha256:<64 hex> of Body
+	Event          string    // the provider's name of the message type; may be ""
+	Reference      string    // the provider's id of the verification; "" while none is known
+	Placement      string    // of a callback: the position of the accepted credential
+	Part           string    // of a fetched body: which of the provider's answers it is
 	// of a fetched body: the value in the callback that triggered the fetch, if the body lacks it
 	Trigger     string
 	TriggeredAt time.Time         // with Trigger: when that callback was received
@@ -52,13 +52,13 @@ func (p *Payload) Traceparent() string {
 	return t
 }
 
-// What admits a payload that has no credential of a callback.
+// The values of payload.admitted_by for payloads without the credential of a callback.
 const (
 	admittedByAPI    = "api"    // it was requested by kycbridge
 	admittedByNotice = "notice" // created by kycbridge
 )
 
-// admittedBy is what admitted p, for payload.admitted_by; "" if that was not recorded.
+// admittedBy is why p was accepted, for payload.admitted_by; "" if that was not recorded.
 func (p *Payload) admittedBy() string {
 	switch {
 	case p.Notice:

@@ -13,6 +13,7 @@ import (
 // Provider holds everything that differs between providers: a struct of functions, one value per provider,
 // in one table (internal/app/providers.go).
 type Provider struct {
+	// Name is a token of addresses and subjects: ondato.
 	Name string
 
 	// Verify authenticates a callback against an account's credentials and returns the placement that
@@ -20,7 +21,7 @@ type Provider struct {
 	// absent header are refused.
 	Verify func(Credentials, Request) (placement string, err error)
 
-	// Present adds a credential that Verify admits to a request, to test a callback. It returns false if the
+	// Present adds a credential that Verify accepts to a request, to test a callback. It returns false if the
 	// account has none. nil: the provider has no kind of credential of its own.
 	Present func(Credentials, http.Header, url.Values, []byte, time.Time) bool
 
@@ -105,8 +106,8 @@ type Identity struct {
 // Request is a received callback.
 type Request struct {
 	Header     http.Header
-	Query      url.Values
-	Body       []byte
+	Query      url.Values // parsed; nil if the URL has none
+	Body       []byte     // as received, packed if Content-Encoding says so
 	ReceivedAt time.Time
 	Path       string // of the URL, if it led to no account
 	MaxContent int    // limit of the unpacked body, in bytes; 0: that of a stored one

@@ -12,7 +12,7 @@ var ErrRecordsLost = errors.New("records lost")
 // LostRecords are records at the end of a stream that are lost: the stream was damaged, deleted, or replaced by an
 // older copy. Nothing is erased or imported until an operator accepts the loss.
 type LostRecords struct {
-	Stream  string    `json:"stream"`
+	Stream  string    `json:"stream"`     // its name
 	Reached uint64    `json:"reached"`    // the highest sequence that the stream is known to have reached
 	Last    uint64    `json:"last"`       // the last of these sequences that remained
 	At      time.Time `json:"noticed_at"` // when the loss was noticed

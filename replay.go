@@ -14,7 +14,7 @@ import (
 // Recomputed is the result of the current schemas and mapping for the stored payloads of a verification,
 // beside its last published state.
 type Recomputed struct {
-	Key      Key
+	Key      Key            // of the verification
 	Payloads int            // number of payloads read
 	Before   *Revision      // last published; nil: nothing
 	After    *Revision      // current result; nil: nothing would be published
@@ -224,7 +224,7 @@ func (r *Replayer) wasErased(ctx context.Context, p Payload) (bool, error) {
 }
 
 // revision creates the event from the published state to the current result.
-func (r *Replayer) revision(out Recomputed) Sealed {
+func (r *Replayer) revision(out Recomputed) Outgoing {
 	next := *out.After
 	next.Revision, next.Supersedes = 1, ""
 	next.Provider.Event.Via = event.ViaReplay
@@ -239,7 +239,7 @@ func (r *Replayer) revision(out Recomputed) Sealed {
 		at = event.ParseInstant(next.Provider.Event.ReceivedAt)
 	}
 	f := Fact{Observation: Observation{OccurredAt: at}, Via: event.ViaReplay, ReceivedAt: at}
-	return r.Normalizer.seal(next, kind, f)
+	return r.Normalizer.envelope(next, kind, f)
 }
 
 // inMemoryHistory is the history of one verification while it is recomputed.
@@ -257,7 +257,7 @@ func (c *inMemoryHistory) Last(context.Context, Key, bool) (State, error) {
 }
 
 // Publish appends an event to the history.
-func (c *inMemoryHistory) Publish(_ context.Context, _ Key, e Sealed, _ uint64) error {
+func (c *inMemoryHistory) Publish(_ context.Context, _ Key, e Outgoing, _ uint64) error {
 	c.state = State{Data: &Revision{e.Data, e.Memory}, Seq: c.state.Seq + 1}
 	c.events = append(c.events, e.Event)
 	return nil

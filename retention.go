@@ -15,12 +15,12 @@ const (
 
 // Retention is how long data is kept, by class. 0: forever.
 type Retention struct {
-	Payloads   time.Duration
-	Quarantine time.Duration
-	Refused    time.Duration
-	Events     time.Duration // after the last event of a verification that has ended
-	Starts     time.Duration
-	Accounts   map[AccountKey]AccountRetention
+	Payloads   time.Duration                   // after a payload was stored
+	Quarantine time.Duration                   // after a payload was stored
+	Refused    time.Duration                   // after a callback was refused; a limit of bytes may remove it earlier
+	Events     time.Duration                   // after the last event of a verification that has ended
+	Starts     time.Duration                   // of idempotency keys
+	Accounts   map[AccountKey]AccountRetention // only accounts with a retention of their own
 }
 
 // AccountRetention replaces the retention of classes for one account. nil: it is not replaced.

@@ -64,12 +64,12 @@ func (d *Revision) endedSince(f Fact) bool {
 
 // revokedUnseen is the approval among stored verdicts that the newest reopening of d has revoked, though it was
 // processed after it and d does not know it: the newest verdict of before it, if that approves.
-func (d *Revision) revokedUnseen(words []Fact) *Revoked {
+func (d *Revision) revokedUnseen(decisive []Fact) *Revoked {
 	if d == nil || !d.Memory.Undecided || d.Memory.Reopened == nil {
 		return nil
 	}
 	var newest *Fact
-	for _, g := range words {
+	for _, g := range decisive {
 		counts := g.Effect == EffectVerdict || g.Effect == EffectReopen && g.Status.Closed() // an overdue renewal
 		if counts && d.Memory.Reopened.after(g.moment()) && (newest == nil || !newest.moment().after(g.moment())) {
 			newest = &g

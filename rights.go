@@ -14,7 +14,7 @@ type Right string
 const (
 	RightRead   Right = "read"   // lists, states, masked payloads, reports, the access log
 	RightReveal Right = "reveal" // values about a person: unmasked payloads, images, exports
-	RightReplay Right = "replay" // processes stored payloads again, and admits them
+	RightReplay Right = "replay" // processes stored payloads again, quarantined and refused ones too
 	RightImport Right = "import" // stores payloads that kycbridge did not receive: any decision about anybody
 	RightStart  Right = "start"  // starts verifications, watches them and submits parts of them
 	RightHold   Right = "hold"   // holds what is stored about a verification, and releases it
@@ -32,7 +32,7 @@ func AllRights() Rights {
 // Has reports whether r contains a right.
 func (r Rights) Has(right Right) bool { return slices.Contains(r, right) }
 
-// AdminToken admits to the admin API and to the console. It holds only the digest of the token.
+// AdminToken gives access to the admin API and to the console. It holds only the digest of the token.
 type AdminToken struct {
 	Name   string // of the person or system, in the logs
 	Digest [sha256.Size]byte

@@ -12,6 +12,8 @@ type storedFacts struct {
 	Known
 	newer   *Fact         // the fact that outranks it: of the highest stage, then the newest
 	earlier []Observation // earlier facts of the fact's attempt
+
+	decisive []Fact // the facts with a decisive effect, in the order in which they were stored
 }
 
 // readStored reads the payloads of the verification of f that were stored before p. Payloads after p are
@@ -19,7 +21,6 @@ type storedFacts struct {
 func (n *Normalizer) readStored(
 	ctx context.Context, k Key, p Payload, f Fact, last *Revision,
 ) (t storedFacts, err error) {
-	var words []Fact // those that concern the verdict
 	err = n.Log.History(ctx, k, func(other Payload) error {
 		if other.ID == p.ID || other.isStoredAfter(p) {
 			return nil
@@ -28,50 +29,55 @@ func (n *Normalizer) readStored(
 		if err != nil || g.Notice || g.otherAttempt(f) || f.Attempt.ID == "" && last.isOtherAttempt(g) {
 			return nil // an unmappable payload has no event of its own either
 		}
-		at := g.moment()
-		if g.Submission && !g.Via.Asked() && (t.Answered == nil || at.after(*t.Answered)) {
-			t.Answered = &at // a fetched body states that the steps are complete, not since when
-		}
-		g.Known.Answered, g.Known.Revoked = t.Answered, last.revokedUnseen(words)
-		if last.repeatsRevoked(g) {
-			return nil
-		}
-		if g.denies() {
-			t.recordDenial(at, nil)
-		}
-		if t.Cross, _ = t.Cross.merge(g.cross()); g.Effect == EffectReopen {
-			t.Cross = g.cross()
-		}
-		if step := makersStep(g.Decisions); step != nil && (t.Maker == nil || !t.Maker.after(at)) {
-			t.Maker = &MakersVerdict{*step, at}
-		}
-		if g.Effect.Decisive() && (!g.untimed() || g.Effect == EffectDoubt) {
-			words = append(words, g)
-		}
-		if g.Effect != EffectDoubt && Outranks(g, f) &&
-			(t.newer == nil || t.newer.moment().below(at) || Outranks(g, *t.newer)) {
-			t.newer = &g
-		}
-		if f.Attempt.ID != "" && g.Attempt.ID == f.Attempt.ID && !at.after(f.moment()) {
-			t.earlier = append(t.earlier, g.Observation)
-		}
+		t.add(g, f, last)
 		return nil
 	})
-	t.Doubt, t.Revoked = unsettledDoubt(f, words), last.revokedUnseen(words)
+	t.Doubt, t.Revoked = unsettledDoubt(f, t.decisive), last.revokedUnseen(t.decisive)
 	if t.newer == nil {
-		t.newer = higherVerdict(f, words)
+		t.newer = higherVerdict(f, t.decisive)
 	}
 	return t, err
+}
+
+// add adds g, the next stored fact of the attempt of f.
+func (t *storedFacts) add(g, f Fact, last *Revision) {
+	at := g.moment()
+	if g.Submission && !g.Via.Asked() && (t.Answered == nil || at.after(*t.Answered)) {
+		t.Answered = &at // a fetched body states that the steps are complete, not since when
+	}
+	g.Known.Answered, g.Known.Revoked = t.Answered, last.revokedUnseen(t.decisive)
+	if last.repeatsRevoked(g) {
+		return
+	}
+	if g.denies() {
+		t.recordDenial(at, nil)
+	}
+	if t.Cross, _ = t.Cross.merge(g.cross()); g.Effect == EffectReopen {
+		t.Cross = g.cross()
+	}
+	if step := makersStep(g.Decisions); step != nil && (t.Maker == nil || !t.Maker.after(at)) {
+		t.Maker = &MakersVerdict{*step, at}
+	}
+	if g.Effect.Decisive() && (!g.untimed() || g.Effect == EffectDoubt) {
+		t.decisive = append(t.decisive, g)
+	}
+	if g.Effect != EffectDoubt && Outranks(g, f) &&
+		(t.newer == nil || t.newer.moment().below(at) || Outranks(g, *t.newer)) {
+		t.newer = &g
+	}
+	if f.Attempt.ID != "" && g.Attempt.ID == f.Attempt.ID && !at.after(f.moment()) {
+		t.earlier = append(t.earlier, g.Observation)
+	}
 }
 
 // higherVerdict is a verdict of a higher stage than that of the verdict f, unless a verdict of at least
 // its stage, a request or a reopening has replaced it. f yields to it, whichever is newer. It need not
 // have made an event: the session may have ended before it was received.
-func higherVerdict(f Fact, words []Fact) *Fact {
-	for _, g := range words {
+func higherVerdict(f Fact, decisive []Fact) *Fact {
+	for _, g := range decisive {
 		replaces := func(h Fact) bool { return h.Effect != EffectDoubt && Outranks(h, g) }
 		isAbove := f.Effect == EffectVerdict && g.Effect == EffectVerdict && f.moment().below(g.moment())
-		if isAbove && !slices.ContainsFunc(words, replaces) {
+		if isAbove && !slices.ContainsFunc(decisive, replaces) {
 			return &g
 		}
 	}
@@ -99,16 +105,16 @@ func (n *Normalizer) storedAfter(ctx context.Context, k Key, p Payload, f Fact) 
 // isStoredAfter reports whether p was stored after q.
 func (p Payload) isStoredAfter(q Payload) bool { return p.Seq > q.Seq && q.Seq != 0 }
 
-// unsettledDoubt merges the doubts among words that apply to f: neither f settles them, nor another
+// unsettledDoubt merges the doubts among the decisive facts that apply to f: neither f settles them, nor another
 // verdict of at least the stage of f, nor a later reopening.
-func unsettledDoubt(f Fact, words []Fact) (doubt *Doubt) {
-	for _, g := range words {
+func unsettledDoubt(f Fact, decisive []Fact) (doubt *Doubt) {
+	for _, g := range decisive {
 		at, of := g.moment(), f.moment()
 		isSettled := func(h Fact) bool {
 			isOver := h.Effect == EffectReopen && h.moment().after(at)
 			return isOver || h.Effect != EffectDoubt && h.moment().settles(at) && !h.moment().below(of)
 		}
-		if g.Effect == EffectDoubt && !at.below(of) && !of.settles(at) && !slices.ContainsFunc(words, isSettled) {
+		if g.Effect == EffectDoubt && !at.below(of) && !of.settles(at) && !slices.ContainsFunc(decisive, isSettled) {
 			doubt = doubt.merge(g.doubt())
 		}
 	}

@@ -232,7 +232,7 @@ type losingOne struct {
 	lost bool
 }
 
-func (l *losingOne) Publish(ctx context.Context, k Key, e Sealed, after uint64) error {
+func (l *losingOne) Publish(ctx context.Context, k Key, e Outgoing, after uint64) error {
 	err := l.stored.Publish(ctx, k, e, after)
 	if err == nil && !l.lost {
 		l.lost, err = true, ErrConflict

@@ -19,7 +19,7 @@ var (
 // StartReceipt is the answer to a start.
 type StartReceipt struct {
 	VerificationID string `json:"verification_id"`
-	Reference      string `json:"reference"`
+	Reference      string `json:"reference"`            // the provider's id of the verification
 	URL            string `json:"url,omitempty"`        // the applicant's page; the URL itself grants access
 	ExpiresAt      string `json:"expires_at,omitempty"` // of the URL, RFC 3339
 
@@ -30,8 +30,8 @@ type StartReceipt struct {
 // UnwatchedError is a verification for which the provider has executed the request, and which could not be
 // watched. The caller has to request a watch with Reference; the request must not be repeated.
 type UnwatchedError struct {
-	Receipt StartReceipt
-	Err     error
+	Receipt StartReceipt // what the start has created
+	Err     error        // why it is not watched
 }
 
 // Error names the reference.
@@ -44,14 +44,13 @@ func (e *UnwatchedError) Unwrap() error { return e.Err }
 
 // WatchRequest requests polling of a verification that was started elsewhere.
 type WatchRequest struct {
-	Reference         string
+	Reference         string    // the provider's id of the verification
 	ExternalReference string    // "" if the caller has none
 	Deadline          time.Time // zero: the account's
 }
 
-// MediaRef identifies an image or video in the state of a verification: Ref is media[].provider_ref of the
-// event.
+// MediaRef identifies an image or video in the state of a verification.
 type MediaRef struct {
-	Reference string
-	Ref       string
+	Reference string // the provider's id of the verification
+	Ref       string // media[].provider_ref of the event
 }

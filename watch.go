@@ -12,7 +12,7 @@ import (
 type Watch struct {
 	Provider  string `json:"provider"`
 	Account   string `json:"account"`
-	Reference string `json:"reference"`
+	Reference string `json:"reference"` // the provider's id of the verification
 	// Trigger is set if a callback announced a result: the value in the callback that the fetched body
 	// lacks, or NoTrigger if nothing is lacking.
 	Trigger string `json:"trigger,omitempty"`
@@ -22,8 +22,8 @@ type Watch struct {
 	// Handled is when the newest callback was received whose value has been fetched with a result. The value of an
 	// older one no longer counts.
 	Handled  time.Time `json:"handled,omitzero"`
-	Since    time.Time `json:"since"`
-	Deadline time.Time `json:"deadline"`
+	Since    time.Time `json:"since"`    // when the session began, or the watch was requested
+	Deadline time.Time `json:"deadline"` // when kycbridge ends the session if the provider has not
 	// with a trigger: stored bodies may be lost, so only those that are still in the store count as seen
 	IgnoreSeen bool `json:"anew,omitempty"`
 	// this watch was requested explicitly: poll once, whatever is known
@@ -45,8 +45,8 @@ type Session struct {
 // Seen is the body of a part that was stored last.
 type Seen struct {
 	PayloadID string `json:"payload_id"`
-	Digest    string `json:"digest"`
-	Trigger   string `json:"trigger,omitempty"`
+	Digest    string `json:"digest"`            // of the body, as Digest returns it
+	Trigger   string `json:"trigger,omitempty"` // that the body was fetched for; see Watch.Trigger
 	// TriggeredAt is the receipt of the callback that Trigger comes from.
 	TriggeredAt time.Time `json:"triggered_at,omitzero"`
 }

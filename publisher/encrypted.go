@@ -41,7 +41,7 @@ func (b *Bus) Encode(e *event.Event) ([]byte, error) {
 }
 
 // bodyOf is the body of an event that is published.
-func (b *Bus) bodyOf(e kycbridge.Sealed) ([]byte, error) {
+func (b *Bus) bodyOf(e kycbridge.Outgoing) ([]byte, error) {
 	if e.Data.PII.Profile != event.ProfileEncrypted {
 		return e.Body, nil
 	}

@@ -12,7 +12,7 @@ import (
 func TestNoSealer(t *testing.T) {
 	e := event.Event{Data: event.Data{PII: event.PII{Profile: event.ProfileEncrypted}, ExternalReference: "s33d"}}
 	b := &Bus{}
-	body, err := b.bodyOf(kycbridge.Sealed{Event: &e, Body: []byte("s33d")})
+	body, err := b.bodyOf(kycbridge.Outgoing{Event: &e, Body: []byte("s33d")})
 	if body != nil || err == nil || !strings.Contains(err.Error(), "encryption.event_key") {
 		t.Errorf("%s, %v", body, err)
 	}

@@ -158,7 +158,7 @@ func (b *Bus) revision(raw *jetstream.RawStreamMsg) (kycbridge.State, error) {
 
 // Publish appends e if the last event of its verification is still at the sequence after. The stream republishes
 // e to live subscribers once it is stored.
-func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, after uint64) error {
+func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Outgoing, after uint64) error {
 	if err := b.mayPublish(ctx, e.Event); err != nil {
 		return err
 	}

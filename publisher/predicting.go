@@ -48,7 +48,7 @@ func (p *Predicting) Last(ctx context.Context, k kycbridge.Key, fresh bool) (kyc
 }
 
 // Publish is Publish of the Bus.
-func (p *Predicting) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, after uint64) error {
+func (p *Predicting) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Outgoing, after uint64) error {
 	err := p.Bus.Publish(ctx, k, e, after)
 	if conflict := errors.Is(err, kycbridge.ErrConflict); after == 0 && (err == nil || conflict) {
 		p.learn(k, !conflict)

@@ -170,8 +170,8 @@ func eventOf(p kycbridge.Payload, revision int) (*event.Event, []byte) {
 	return e, body
 }
 
-func sealed(kind event.Kind, e *event.Event, body []byte) kycbridge.Sealed {
-	return kycbridge.Sealed{Event: e, Kind: kind, Body: body}
+func sealed(kind event.Kind, e *event.Event, body []byte) kycbridge.Outgoing {
+	return kycbridge.Outgoing{Event: e, Kind: kind, Body: body}
 }
 
 func TestPublishIsACompareAndSet(t *testing.T) {

@@ -85,7 +85,7 @@ func (h *readersFixture) publish(n int) {
 // publishFirst publishes the first event of a verification. A server that is loaded may answer so late that the bus has
 // sent the event once more: that is a duplicate then, which the bus reports as a conflict and the caller resolves by
 // reading, as the Normalizer does.
-func (h *readersFixture) publishFirst(k kycbridge.Key, e kycbridge.Sealed) {
+func (h *readersFixture) publishFirst(k kycbridge.Key, e kycbridge.Outgoing) {
 	h.Helper()
 	err := h.bus.Publish(h.Context(), k, e, 0)
 	if errors.Is(err, kycbridge.ErrConflict) {

@@ -37,7 +37,7 @@ func (m *memory) Last(context.Context, kycbridge.Key, bool) (kycbridge.State, er
 	return kycbridge.State{Read: true}, nil
 }
 
-func (m *memory) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Sealed, _ uint64) error {
+func (m *memory) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Outgoing, _ uint64) error {
 	m.event = e.Body
 	return nil
 }

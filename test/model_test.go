@@ -27,7 +27,7 @@ var historiesFlag = flag.Int("histories", 2000,
 // reading its events is in turn an assumption, outdated and right.
 type memoryStore struct {
 	payloads []kycbridge.Payload
-	events   []kycbridge.Sealed
+	events   []kycbridge.Outgoing
 	unread   int // answers without reading
 }
 
@@ -61,7 +61,7 @@ func (s *memoryStore) Last(_ context.Context, _ kycbridge.Key, fresh bool) (kycb
 	return kycbridge.State{Data: &kycbridge.Revision{Data: e.Data, Memory: e.Memory}, Seq: uint64(known), Read: fresh}, nil
 }
 
-func (s *memoryStore) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Sealed, after uint64) error {
+func (s *memoryStore) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Outgoing, after uint64) error {
 	if after != uint64(len(s.events)) {
 		return kycbridge.ErrConflict
 	}
@@ -255,7 +255,7 @@ func (c *productPath) seen() model.State {
 }
 
 // stateOf is an event as a state of the model.
-func stateOf(e *kycbridge.Sealed) model.State {
+func stateOf(e *kycbridge.Outgoing) model.State {
 	d := e.Data
 	s := model.State{Status: string(d.Status), Outcome: string(d.Decision.Outcome), Final: d.Decision.Final,
 		Stage: string(d.Decision.Stage), Actions: len(d.RequiredActions) > 0}

@@ -32,7 +32,7 @@ func (k *keptPath) Last(context.Context, kycbridge.Key, bool) (kycbridge.State, 
 	return kycbridge.State{Data: k.published, Seq: 1, Read: true}, nil
 }
 
-func (k *keptPath) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Sealed, after uint64) error {
+func (k *keptPath) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Outgoing, after uint64) error {
 	if after != 1 {
 		return fmt.Errorf("published after %d", after)
 	}

@@ -293,7 +293,7 @@ func (emptyStore) Last(context.Context, kycbridge.Key, bool) (kycbridge.State, e
 	return kycbridge.State{Read: true}, nil
 }
 
-func (emptyStore) Publish(context.Context, kycbridge.Key, kycbridge.Sealed, uint64) error {
+func (emptyStore) Publish(context.Context, kycbridge.Key, kycbridge.Outgoing, uint64) error {
 	return nil
 }
 

@@ -108,7 +108,7 @@ func (m *trialStreams) Last(context.Context, kycbridge.Key, bool) (kycbridge.Sta
 }
 
 // Publish stores the event.
-func (m *trialStreams) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Sealed, _ uint64) error {
+func (m *trialStreams) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Outgoing, _ uint64) error {
 	m.event = e.Body
 	return nil
 }
