@@ -14,7 +14,7 @@ import (
 
 // OldestPayload is the age of the oldest unprocessed payload in the log; 0 if all are processed.
 func (s *Store) OldestPayload(ctx context.Context) (time.Duration, error) {
-	return s.oldest(ctx, s.log, s.names.payloads(), Consumer, s.names.join("payload.>"))
+	return s.oldest(ctx, s.payloadLog, s.names.payloads(), Consumer, s.names.join("payload.>"))
 }
 
 // OldestDue is how long the longest-overdue session of an account has been due; 0 if none is due.

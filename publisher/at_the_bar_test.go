@@ -298,7 +298,7 @@ func TestRequestToWatchIsPurged(t *testing.T) {
 	erasure, err := tool.Purge(t.Context(), victim.VerificationID, false)
 	must(t, err)
 	left := 0
-	must(t, store.stored(t.Context(), store.polls, testNames.watches(), 1, func(m *jetstream.RawStreamMsg) error {
+	must(t, store.readSubject(t.Context(), store.polls, testNames.watches(), 1, func(m *jetstream.RawStreamMsg) error {
 		left++
 		if strings.Contains(string(m.Data), "victim") {
 			t.Errorf("left: %s", m.Data)

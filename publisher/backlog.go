@@ -56,7 +56,7 @@ func (s *Store) Progress(ctx context.Context) (backlog int, processed uint64, er
 		return 0, 0, err
 	}
 	delivered, waiting := info.Delivered.Stream, uint64(info.NumAckPending)
-	backlog, err = backlogOf(ctx, s.log, info)
+	backlog, err = backlogOf(ctx, s.payloadLog, info)
 	return backlog, delivered - min(delivered, waiting), err
 }
 
@@ -79,7 +79,7 @@ func (s *Store) Position(ctx context.Context) (kycbridge.Position, error) {
 		return kycbridge.Position{}, fmt.Errorf("look up consumer %s: %w", Consumer, err)
 	}
 	info := consumer.CachedInfo()
-	pending, err := backlogOf(ctx, s.log, info)
+	pending, err := backlogOf(ctx, s.payloadLog, info)
 	if err != nil {
 		return kycbridge.Position{}, err
 	}

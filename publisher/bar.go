@@ -58,7 +58,7 @@ func (s *Store) putBar(ctx context.Context, k kycbridge.Key, ttl time.Duration) 
 	if err := s.recordErasing(ctx, s.names.payloads(), ack.Sequence); err != nil { // on failure the bar expires by itself
 		return fmt.Errorf("keep payloads out of the log: %w", err)
 	}
-	if err := s.log.Purge(ctx, jetstream.WithPurgeSubject(m.Subject),
+	if err := s.payloadLog.Purge(ctx, jetstream.WithPurgeSubject(m.Subject),
 		jetstream.WithPurgeSequence(ack.Sequence)); err != nil {
 		return fmt.Errorf("keep payloads out of the log: %w", err)
 	}

@@ -122,7 +122,7 @@ func TestFetchedBesidePurge(t *testing.T) {
 			purged <- err
 		}()
 		wait.For(t, 10*time.Second, "payloads are kept out", func() bool {
-			_, err := store.log.GetLastMsgForSubject(t.Context(), testNames.bar(key(victim)))
+			_, err := store.payloadLog.GetLastMsgForSubject(t.Context(), testNames.bar(key(victim)))
 			return err == nil
 		})
 	}

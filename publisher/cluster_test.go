@@ -32,7 +32,7 @@ func TestReadsOnAClusterSeeEveryAcknowledgedWrite(t *testing.T) {
 	store1, bus1 := join(t, urls[1])
 	store2, bus2 := join(t, urls[2])
 	// A lagging replica cannot be produced on demand, so the read mode is checked as well.
-	if store1.log.CachedInfo().Config.AllowDirect || bus1.stream.CachedInfo().Config.AllowDirect {
+	if store1.payloadLog.CachedInfo().Config.AllowDirect || bus1.stream.CachedInfo().Config.AllowDirect {
 		t.Error("reads may be answered by any replica")
 	}
 	for i := range 150 {

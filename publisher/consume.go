@@ -140,7 +140,7 @@ func (s *Store) takeOver(ctx context.Context) error {
 		return nil
 	}
 	s.tried.Store(info.Delivered.Stream)
-	if _, err := s.log.ResetConsumer(ctx, Consumer); err != nil {
+	if _, err := s.payloadLog.ResetConsumer(ctx, Consumer); err != nil {
 		return fmt.Errorf("take over the deliveries of consumer %s: %w", Consumer, err)
 	}
 	return nil
@@ -259,26 +259,8 @@ func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, recor
 		}
 		return
 	}
-	p, err := s.payload(ctx, m.Subject(), m.Headers(), m.Data())
-	if err != nil {
-		s.keyWarning.warn(o.Log, "a stored payload waits for the key of its body", zap.String("provider", p.Provider),
-			zap.String("account", p.Account), zap.String("payload_id", p.ID), zap.Error(err))
-		_ = m.NakWithDelay(keyPause)
-		return
-	}
-	if p.Body == nil && len(m.Data()) > 0 && m.deliveries <= keyTries {
-		_ = m.NakWithDelay(keyPause) // its key was destroyed: the payload is probably being erased
-		return
-	}
-	if !ours(m.Headers()) {
-		s.countForeign(s.names.payloads())
-		records.add(passedOver(p, m, kycbridge.DispositionForeign), func() { s.settle(m, m.Term) })
-		return
-	}
-	if !whole(p) {
-		o.Log.Error("a message in the payload log was altered; it is skipped",
-			zap.String("provider", p.Provider), zap.String("account", p.Account), zap.Uint64("sequence", m.seq))
-		records.add(passedOver(p, m, kycbridge.DispositionDamaged), func() { s.settle(m, m.Term) })
+	p, ok := s.processable(ctx, m, o, records)
+	if !ok {
 		return
 	}
 	p.Seq = m.seq
@@ -298,6 +280,36 @@ func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, recor
 		keepHeld(ctx, m, min(retryIn, heartbeat))
 	}
 	putBack(ctx, m)
+}
+
+// processable decodes a payload that was delivered. It answers the server itself, and returns false, if the payload
+// waits for its key, is foreign or was altered.
+func (s *Store) processable(
+	ctx context.Context, m delivery, o ConsumeOptions, records *recorder,
+) (p kycbridge.Payload, ok bool) {
+	p, err := s.payload(ctx, m.Subject(), m.Headers(), m.Data())
+	if err != nil {
+		s.keyWarning.warn(o.Log, "a stored payload waits for the key of its body", zap.String("provider", p.Provider),
+			zap.String("account", p.Account), zap.String("payload_id", p.ID), zap.Error(err))
+		_ = m.NakWithDelay(keyPause)
+		return p, false
+	}
+	if p.Body == nil && len(m.Data()) > 0 && m.deliveries <= keyTries {
+		_ = m.NakWithDelay(keyPause) // its key was destroyed: the payload is probably being erased
+		return p, false
+	}
+	if !ours(m.Headers()) {
+		s.countForeign(s.names.payloads())
+		records.add(passedOver(p, m, kycbridge.DispositionForeign), func() { s.settle(m, m.Term) })
+		return p, false
+	}
+	if !whole(p) {
+		o.Log.Error("a message in the payload log was altered; it is skipped",
+			zap.String("provider", p.Provider), zap.String("account", p.Account), zap.Uint64("sequence", m.seq))
+		records.add(passedOver(p, m, kycbridge.DispositionDamaged), func() { s.settle(m, m.Term) })
+		return p, false
+	}
+	return p, true
 }
 
 // putBack makes a message available to other processes when this one ends.

@@ -163,7 +163,7 @@ func (d *deliveries) found(m received, at time.Time) {
 func (s *Store) payloadReplaced(ctx context.Context, m received) (bool, error) {
 	_, newest := s.delivered.witnesses()
 	if s.life() != m.life || newest.life != m.life || newest.seq < m.seq {
-		return s.isReplaced(ctx, s.log, m)
+		return s.isReplaced(ctx, s.payloadLog, m)
 	}
 	if time.Since(m.at) < heldLong || s.delivered.isSure(m) {
 		return false, nil
@@ -171,7 +171,7 @@ func (s *Store) payloadReplaced(ctx context.Context, m received) (bool, error) {
 	began := time.Now()
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
-	lost, err := s.isLost(ctx, s.log, newest.seq, newest.stored)
+	lost, err := s.isLost(ctx, s.payloadLog, newest.seq, newest.stored)
 	if err != nil || lost {
 		return lost, err // the message is delivered again, if it is not lost as well
 	}
@@ -187,7 +187,7 @@ func (s *Store) firstLost(ctx context.Context) (first, last received, err error)
 		if m.seq == 0 {
 			continue
 		}
-		lost, err := s.isLost(ctx, s.log, m.seq, m.stored)
+		lost, err := s.isLost(ctx, s.payloadLog, m.seq, m.stored)
 		if err != nil {
 			return received{}, received{}, err
 		}
@@ -204,7 +204,7 @@ func (s *Store) firstLost(ctx context.Context) (first, last received, err error)
 func (s *Store) firstLostBefore(ctx context.Context, lost received) (first received, err error) {
 	first = lost
 	for _, m := range s.delivered.before(lost) {
-		raw, err := s.log.GetMsg(ctx, m.seq)
+		raw, err := s.payloadLog.GetMsg(ctx, m.seq)
 		switch {
 		case err == nil && raw.Time.Equal(m.stored):
 			return first, nil

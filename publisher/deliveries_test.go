@@ -364,7 +364,7 @@ func TestDeliveriesAreLookedUpSeldom(t *testing.T) {
 	}
 	long := time.Now().Add(-2 * heldLong)
 	m := received{seq: 3, life: s.life(), at: long}
-	raw, err := s.log.GetMsg(t.Context(), 3)
+	raw, err := s.payloadLog.GetMsg(t.Context(), 3)
 	must(t, err)
 	m.stored = raw.Time
 	s.delivered.note(m, m.life)

@@ -85,7 +85,7 @@ func (c *Connection) erase(ctx context.Context, stream jetstream.Stream, seq uin
 func (c *Connection) eraseAll(
 	ctx context.Context, stream jetstream.Stream, subject string, of func(*jetstream.RawStreamMsg) bool,
 ) (n int, err error) {
-	err = c.stored(ctx, stream, subject, 1, func(raw *jetstream.RawStreamMsg) error {
+	err = c.readSubject(ctx, stream, subject, 1, func(raw *jetstream.RawStreamMsg) error {
 		if of != nil && !of(raw) {
 			return nil
 		}

@@ -357,7 +357,7 @@ func TestOnlyRecordedErasuresCount(t *testing.T) {
 		return p
 	}
 	there, lost, erased := put("1"), put("2"), put("3")
-	must(t, store.log.DeleteMsg(t.Context(), lost.Seq)) // without a record of the erasure
+	must(t, store.payloadLog.DeleteMsg(t.Context(), lost.Seq)) // without a record of the erasure
 	must(t, store.Erase(t.Context(), "", erased.Seq, true))
 	stillStored := put("4")
 	must(t, store.recordErasing(t.Context(), store.names.payloads(), stillStored.Seq)) // but it is still stored

@@ -240,7 +240,7 @@ func (b *Bus) Held(ctx context.Context) ([]kycbridge.Held, error) {
 func (s *Store) Readable(ctx context.Context, content kycbridge.Content, seq uint64) (bool, error) {
 	switch content {
 	case kycbridge.ContentPayloads:
-		return s.readable(ctx, s.log, seq)
+		return s.readable(ctx, s.payloadLog, seq)
 	case kycbridge.ContentQuarantine:
 		return s.readable(ctx, s.shelves[kycbridge.ShelfQuarantine], seq)
 	}

@@ -156,8 +156,10 @@ func (b *Bus) revision(raw *jetstream.RawStreamMsg) (kycbridge.State, error) {
 		At: raw.Time.UTC()}, nil
 }
 
-// Publish appends e if the last event of its verification is still at the sequence after. The stream republishes
-// e to live subscribers once it is stored.
+// Publish appends e if the last event of its verification is still at the sequence after (0: there is none), and
+// returns when it is durable. It returns ErrConflict if another event was published meanwhile, or the payload was
+// erased, and ErrUnmappable if the event is larger than the bus takes. Once it is stored, the stream sends it to live
+// subscribers.
 func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Outgoing, after uint64) error {
 	if err := b.mayPublish(ctx, e.Event); err != nil {
 		return err
@@ -167,6 +169,34 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Outgoing
 		return err
 	}
 	revision := &kycbridge.Revision{Data: e.Data, Memory: e.Memory}
+	forgotten := b.recent.forgotten()
+	ack, err := b.events.PublishIf(ctx, b.message(k, e, revision, body, after), condition{e.Checked, e.NotErased})
+	var refused *jetstream.APIError
+	switch {
+	case errors.As(err, &refused) && wrongLast(refused), errors.Is(err, kycbridge.ErrConflict):
+		b.last.remove(k)
+		return kycbridge.ErrConflict
+	case errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &refused) && refused.ErrorCode == messageTooLarge:
+		return fmt.Errorf("event of %d bytes is larger than the bus takes: %w", len(body), kycbridge.ErrUnmappable)
+	case err != nil:
+		b.last.remove(k)
+		return err
+	case ack.Duplicate:
+		// An event with this revision was just stored; its content is not known and must be read.
+		b.last.remove(k)
+		b.waitForgotten(ctx, ack.Sequence)
+		return kycbridge.ErrConflict
+	}
+	b.recent.add(forgotten, ack.Sequence, idsOf(&e.Data))
+	b.last.put(k, kycbridge.State{Data: revision, Seq: ack.Sequence}, len(body))
+	return nil
+}
+
+// message encodes an event for the stream. The server stores it only if the last event of its verification is at the
+// sequence after.
+func (b *Bus) message(
+	k kycbridge.Key, e kycbridge.Outgoing, revision *kycbridge.Revision, body []byte, after uint64,
+) *nats.Msg {
 	newest, newestID := revision.Newest()
 	m := &nats.Msg{
 		Subject: b.names.put(k, e.Kind),
@@ -192,29 +222,9 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Outgoing
 		m.Header[event.SignatureHeader] = []string{b.sign(body)}
 	}
 	if newestID != "" {
-		m.Header[headerUntilID] = []string{plain(newestID)}
+		m.Header[headerUntilID] = []string{headerText(newestID)}
 	}
-	forgotten := b.recent.forgotten()
-	ack, err := b.events.PublishIf(ctx, m, condition{e.Checked, e.NotErased})
-	var refused *jetstream.APIError
-	switch {
-	case errors.As(err, &refused) && wrongLast(refused), errors.Is(err, kycbridge.ErrConflict):
-		b.last.remove(k)
-		return kycbridge.ErrConflict
-	case errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &refused) && refused.ErrorCode == messageTooLarge:
-		return fmt.Errorf("event of %d bytes is larger than the bus takes: %w", len(body), kycbridge.ErrUnmappable)
-	case err != nil:
-		b.last.remove(k)
-		return err
-	case ack.Duplicate:
-		// An event with this revision was just stored; its content is not known and must be read.
-		b.last.remove(k)
-		b.waitForgotten(ctx, ack.Sequence)
-		return kycbridge.ErrConflict
-	}
-	b.recent.add(forgotten, ack.Sequence, idsOf(&e.Data))
-	b.last.put(k, kycbridge.State{Data: revision, Seq: ack.Sequence}, len(body))
-	return nil
+	return m
 }
 
 // waitForgotten waits until the server has forgotten the id of an event that was erased meanwhile.
@@ -256,7 +266,7 @@ func (b *Bus) Send(ctx context.Context, subject string, e []byte, id string) err
 	ctx, cancelTimeout := context.WithTimeout(ctx, publishTimeout)
 	defer cancelTimeout()
 	m := &nats.Msg{Subject: subject, Data: e, Header: nats.Header{
-		"Content-Type": {"application/cloudevents+json"}, nats.MsgIdHdr: {plain(id)}}}
+		"Content-Type": {eventType}, nats.MsgIdHdr: {headerText(id)}}}
 	switch _, err := b.js.StreamNameBySubject(ctx, subject); {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		if err := b.nc.PublishMsg(m); err != nil {

@@ -47,7 +47,7 @@ func (b *Bus) removeHostileOnce(ctx context.Context) error {
 			return fmt.Errorf("remove a consumer that delivers to %s: %w", info.Config.DeliverSubject, err)
 		}
 		b.log.Warn("a consumer of the event stream delivered into internal streams or the JetStream API; it has been removed",
-			zap.String("consumer", plain(info.Name)), zap.String("delivered_to", plain(info.Config.DeliverSubject)))
+			zap.String("consumer", headerText(info.Name)), zap.String("delivered_to", headerText(info.Config.DeliverSubject)))
 	}
 	if err := list.Err(); err != nil {
 		return fmt.Errorf("look through the consumers of %s: %w", b.names.events(), err)

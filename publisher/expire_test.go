@@ -131,7 +131,7 @@ func TestErasuresAreTidied(t *testing.T) {
 	check(3, kycbridge.Range{1, 24575}, kycbridge.Range{25000, 30000})
 	held := payload("idv-1", "e1", "{}") // a worker has held it for long
 	held.Seq, held.ReceivedAt = 5000, time.Now().Add(-time.Hour)
-	must(t, store.log.Purge(t.Context(), jetstream.WithPurgeSequence(30001))) // as if so many had been stored
+	must(t, store.payloadLog.Purge(t.Context(), jetstream.WithPurgeSequence(30001))) // as if so many had been stored
 	if erased, err := store.WasErased(t.Context(), held); !erased || err != nil {
 		t.Errorf("erased %v, %v", erased, err)
 	}
@@ -176,7 +176,7 @@ func TestAgeLimitsMoveToTheService(t *testing.T) {
 				_, err = store.js.UpdateStream(t.Context(), config)
 				must(t, err)
 			}
-			must(t, store.log.Purge(t.Context(), jetstream.WithPurgeSequence(3))) // as if two had expired
+			must(t, store.payloadLog.Purge(t.Context(), jetstream.WithPurgeSequence(3))) // as if two had expired
 			store.Close()
 			store, err = OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1, c.retention)
 			must(t, err)

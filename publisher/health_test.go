@@ -61,7 +61,7 @@ func TestAProbeIsNoLoss(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	must(t, store.confirm(t.Context(), 1)) // nothing is known to be stored at 1 or later
 	wait.For(t, 20*time.Second, "the probe has expired", func() bool {
-		info, err := store.log.Info(t.Context())
+		info, err := store.payloadLog.Info(t.Context())
 		return err == nil && info.State.Msgs == 0 && info.State.LastSeq == 1
 	})
 	erased, _, err := store.Erased(t.Context(), testNames.payloads())

@@ -94,7 +94,7 @@ func (g *gathering) events(ctx context.Context, at *uint64, end uint64) error {
 	}
 	read := 0
 	// All subjects: the size of a page is then counted without a lookup of each subject.
-	err := g.bus.stored(ctx, g.bus.stream, ">", *at+1, func(raw *jetstream.RawStreamMsg) error {
+	err := g.bus.readSubject(ctx, g.bus.stream, ">", *at+1, func(raw *jetstream.RawStreamMsg) error {
 		var ids eventIDs
 		if isEvent(raw.Header) && json.Unmarshal(raw.Data, &ids) == nil &&
 			strings.HasSuffix(raw.Subject, "."+ids.Data.VerificationID) {

@@ -70,7 +70,7 @@ func (s *Store) keptOfOne(
 	if err != nil {
 		return fmt.Errorf("read kept payloads: %w", err)
 	}
-	err = s.stored(ctx, s.log, subject, q.From, func(raw *jetstream.RawStreamMsg) error {
+	err = s.readSubject(ctx, s.payloadLog, subject, q.From, func(raw *jetstream.RawStreamMsg) error {
 		if raw.Sequence > end {
 			return kycbridge.ErrEnough
 		}
@@ -196,7 +196,7 @@ func checkPlacement(k kycbridge.Kept) error {
 		return errors.New("reason must be a word")
 	case !whole(k.Payload):
 		return errors.New("digest is not that of the body, or the id not of the account")
-	case plain(k.ID) != k.ID:
+	case headerText(k.ID) != k.ID:
 		return errors.New("id must be printable ASCII")
 	}
 	return nil

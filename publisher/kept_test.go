@@ -108,7 +108,7 @@ func TestKeptSelects(t *testing.T) {
 		must(t, store.Quarantine(t.Context(), p, []string{kycbridge.QuarantineSchema, kycbridge.QuarantineUnmapped}[i%2],
 			nil))
 	}
-	sixth, err := store.log.GetMsg(t.Context(), 6)
+	sixth, err := store.payloadLog.GetMsg(t.Context(), 6)
 	must(t, err)
 	idv := event.VerificationID("ondato", "acme", "idv-1") // 1 4 7 10
 	for name, tc := range map[string]struct {

@@ -403,7 +403,7 @@ func (l *Ledger) Evidence(
 			return each(m, body)
 		}
 	}
-	if err := l.store.stored(ctx, l.store.log, l.store.names.payload(k), 1, pass(ledger.Payload)); err != nil {
+	if err := l.store.readSubject(ctx, l.store.payloadLog, l.store.names.payload(k), 1, pass(ledger.Payload)); err != nil {
 		return fmt.Errorf("read the payloads: %w", err)
 	}
 	events, err := l.bus.eventsOf(ctx, k)

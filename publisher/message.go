@@ -64,29 +64,29 @@ func message(subject string, p kycbridge.Payload) *nats.Msg {
 		headerDigest:   {p.Digest},
 	}
 	if p.ContentType != "" {
-		h[headerType] = []string{plain(p.ContentType)}
+		h[headerType] = []string{headerText(p.ContentType)}
 	}
 	if p.Event != "" {
-		h[headerEvent] = []string{plain(p.Event)}
+		h[headerEvent] = []string{headerText(p.Event)}
 	}
 	if p.Reference != "" {
 		h[headerReference] = []string{url.QueryEscape(p.Reference)}
 	}
 	if p.Placement != "" {
-		h[headerPlacement] = []string{plain(p.Placement)}
+		h[headerPlacement] = []string{headerText(p.Placement)}
 	}
 	if p.Part != "" {
-		h[headerPart] = []string{plain(p.Part)}
+		h[headerPart] = []string{headerText(p.Part)}
 	}
 	if p.Trigger != "" {
-		h[headerTrigger] = []string{plain(p.Trigger)}
+		h[headerTrigger] = []string{headerText(p.Trigger)}
 		h[headerTriggeredAt] = []string{event.Instant(p.TriggeredAt)}
 	}
 	if p.Notice {
 		h[headerNotice] = []string{"1"}
 	}
 	for name, v := range p.Header {
-		h[headerRequest+name] = []string{plain(v)}
+		h[headerRequest+name] = []string{headerText(v)}
 	}
 	return &nats.Msg{Subject: subject, Header: h, Data: p.Body}
 }
@@ -133,8 +133,8 @@ func whole(p kycbridge.Payload) bool {
 	return p.Digest == kycbridge.Digest(p.Body) && strings.HasPrefix(p.ID, p.Provider+"."+p.Account+".")
 }
 
-// plain makes s valid for a header: printable ASCII, limited length.
-func plain(s string) string {
+// headerText makes s valid for a header: printable ASCII, 8192 bytes at most.
+func headerText(s string) string {
 	if len(s) > 8192 {
 		s = s[:8192]
 	}

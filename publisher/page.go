@@ -20,9 +20,9 @@ const (
 	pageWait     = 10 * time.Second // for the next message of a page
 )
 
-// stored reads the messages of a stream on a subject from a sequence on, oldest first, one page per request. It
+// readSubject reads the messages of a stream on a subject from a sequence on, oldest first, one page per request. It
 // creates no consumer. A stream that must be read through its leader is read message by message.
-func (c *Connection) stored(
+func (c *Connection) readSubject(
 	ctx context.Context, stream jetstream.Stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error,
 ) error {
 	ctx, cancel := c.whileUp(ctx)

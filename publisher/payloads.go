@@ -53,7 +53,7 @@ func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stor
 		}
 		// The stored payload was erased, is damaged, or its sequence was assigned again: the server remembers an
 		// id for longer than its message.
-		m.Header[nats.MsgIdHdr] = []string{p.ID + after + strconv.FormatUint(ack.Sequence, 10)}
+		m.Header[nats.MsgIdHdr] = []string{p.ID + storedAgain + strconv.FormatUint(ack.Sequence, 10)}
 	}
 }
 
@@ -67,13 +67,13 @@ func (s *Store) confirm(ctx context.Context, seq uint64) error {
 	return s.putProbe(ctx, 0)
 }
 
-// after separates the id of a payload in a message id from the sequence of an erased payload with the same
-// id. No payload id contains it.
-const after = "~"
+// storedAgain separates, in a message id, the id of a payload that is stored again from the sequence of the earlier
+// message with this id. No payload id contains it.
+const storedAgain = "~"
 
 // payloadID is the id of the payload that was stored with a message id.
 func payloadID(messageID string) string {
-	id, _, _ := strings.Cut(messageID, after)
+	id, _, _ := strings.Cut(messageID, storedAgain)
 	return id
 }
 
@@ -81,7 +81,7 @@ func payloadID(messageID string) string {
 func (s *Store) at(ctx context.Context, seq uint64) (kycbridge.Payload, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
-	raw, err := s.log.GetMsg(ctx, seq)
+	raw, err := s.payloadLog.GetMsg(ctx, seq)
 	if err != nil {
 		return kycbridge.Payload{}, err
 	}
@@ -96,7 +96,7 @@ func (s *Store) payload(ctx context.Context, subject string, h nats.Header, body
 
 // History reads the stored payloads of one verification, oldest first.
 func (s *Store) History(ctx context.Context, k kycbridge.Key, each func(kycbridge.Payload) error) error {
-	return s.stored(ctx, s.log, s.names.payload(k), 1, func(raw *jetstream.RawStreamMsg) error {
+	return s.readSubject(ctx, s.payloadLog, s.names.payload(k), 1, func(raw *jetstream.RawStreamMsg) error {
 		p, err := s.payload(ctx, raw.Subject, raw.Header, raw.Data)
 		if err != nil {
 			return err

@@ -79,82 +79,82 @@ func listenProxy(listen string) (*clientProxy, error) {
 }
 
 // serve accepts clients until Close.
-func (d *clientProxy) serve(dialServer func() (net.Conn, error)) error {
+func (c *clientProxy) serve(dialServer func() (net.Conn, error)) error {
 	server, err := dialServer()
 	if err != nil {
 		return fmt.Errorf("open the client port: %w", err)
 	}
 	defer server.Close()
-	if d.greeting, err = bufio.NewReaderSize(server, maxConnectLine).ReadBytes('\n'); err != nil {
+	if c.greeting, err = bufio.NewReaderSize(server, maxConnectLine).ReadBytes('\n'); err != nil {
 		return fmt.Errorf("open the client port: %w", err)
 	}
-	d.dialServer = dialServer
-	d.work.Go(func() {
+	c.dialServer = dialServer
+	c.work.Go(func() {
 		for {
-			client, err := d.listener.Accept()
+			client, err := c.listener.Accept()
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
 			if err != nil { // for example, no file descriptors are left
-				pause(d.ctx, 50*time.Millisecond)
+				pause(c.ctx, 50*time.Millisecond)
 				continue
 			}
-			d.work.Go(func() { d.handle(client) })
+			c.work.Go(func() { c.handle(client) })
 		}
 	})
 	return nil
 }
 
 // Close ends all connections.
-func (d *clientProxy) Close() {
-	d.cancel()
-	d.listener.Close()
-	d.work.Wait()
+func (c *clientProxy) Close() {
+	c.cancel()
+	c.listener.Close()
+	c.work.Wait()
 }
 
 // handle connects a client with the server until either side closes. The server is dialed only when the
 // user is known and within its connection rate: a connection costs the server more than a thousand
 // requests.
-func (d *clientProxy) handle(client net.Conn) {
+func (c *clientProxy) handle(client net.Conn) {
 	p := &proxiedConn{client: client, readable: make(chan struct{}, 1)}
-	stop := context.AfterFunc(d.ctx, func() { client.Close() })
+	stop := context.AfterFunc(c.ctx, func() { client.Close() })
 	defer stop()
 	defer client.Close()
-	from, connectLine, err := d.handshake(client)
+	from, connectLine, err := c.handshake(client)
 	if err != nil {
-		d.refuse(client, from, authenticationTimeout)
+		c.refuse(client, from, authenticationTimeout)
 		return
 	}
-	g := d.userOf(connectLine)
-	if err := g.wait(d.ctx); err != nil {
-		d.refuse(client, from, tooManyConnections)
+	u := c.userOf(connectLine)
+	if err := u.wait(c.ctx); err != nil {
+		c.refuse(client, from, tooManyConnections)
 		return
 	}
-	if p.server, err = d.dialServer(); err != nil {
+	if p.server, err = c.dialServer(); err != nil {
 		return
 	}
 	defer p.server.Close()
-	if g.limiter != nil && !verbose(connectLine) {
+	if u.limiter != nil && !verbose(connectLine) {
 		p.unsubscriber = &unsubscriber{}
 	}
-	g.add(p)
-	defer g.remove(p)
+	u.add(p)
+	defer u.remove(p)
 	var toClient sync.WaitGroup
-	toClient.Go(func() { p.copyToClient(g) })
+	toClient.Go(func() { p.copyToClient(u) })
 	if _, err := p.server.Write(connectLine); err == nil {
-		p.copyToServer(d.ctx, from, g.limiter)
+		p.copyToServer(c.ctx, from, u.limiter)
 	}
 	// The remaining output of the server still goes to the client, whichever side has closed first.
 	p.server.Close()
 	toClient.Wait()
 	if !p.disconnected() {
-		d.refuse(client, from, "")
+		c.refuse(client, from, "")
 	}
 }
 
 // refuse sends a client the reason for its refusal. It reads what the client has sent: closing a
 // connection with unread input discards the output that the client has not read yet.
-func (d *clientProxy) refuse(client net.Conn, from io.Reader, why string) {
+func (c *clientProxy) refuse(client net.Conn, from io.Reader, why string) {
 	if client.SetDeadline(time.Now().Add(closeTimeout)) != nil {
 		return
 	}
@@ -162,9 +162,9 @@ func (d *clientProxy) refuse(client net.Conn, from io.Reader, why string) {
 		return
 	}
 	select {
-	case d.closing <- struct{}{}:
+	case c.closing <- struct{}{}:
 		_, _ = io.CopyN(io.Discard, from, drainBytes)
-		<-d.closing
+		<-c.closing
 	default: // too many connections are draining
 	}
 }
@@ -176,14 +176,14 @@ func closeWrite(client net.Conn) bool {
 }
 
 // handshake sends the server's greeting to a client and reads its first line.
-func (d *clientProxy) handshake(client net.Conn) (from *bufio.Reader, connectLine []byte, err error) {
+func (c *clientProxy) handshake(client net.Conn) (from *bufio.Reader, connectLine []byte, err error) {
 	from = bufio.NewReader(client)
-	d.unauthenticated.add(client)
-	defer d.unauthenticated.remove(client)
+	c.unauthenticated.add(client)
+	defer c.unauthenticated.remove(client)
 	if err := client.SetDeadline(time.Now().Add(connectTimeout)); err != nil {
 		return from, nil, err
 	}
-	if _, err := client.Write(d.greeting); err != nil {
+	if _, err := client.Write(c.greeting); err != nil {
 		return from, nil, err
 	}
 	for {
@@ -191,7 +191,7 @@ func (d *clientProxy) handshake(client net.Conn) (from *bufio.Reader, connectLin
 		connectLine = append(connectLine, part...)
 		switch {
 		case err == nil:
-			d.unauthenticated.remove(client)
+			c.unauthenticated.remove(client)
 			return from, connectLine, client.SetDeadline(time.Time{})
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return from, nil, err
@@ -239,7 +239,7 @@ func verbose(connectLine []byte) bool {
 
 // userOf is the user that a CONNECT line names with the correct password; else unknownUser, which the server
 // refuses.
-func (d *clientProxy) userOf(line []byte) *proxyUser {
+func (c *clientProxy) userOf(line []byte) *proxyUser {
 	var credentials struct { // parsed as the server parses them
 		User     string `json:"user"`
 		Password string `json:"pass"`
@@ -248,9 +248,9 @@ func (d *clientProxy) userOf(line []byte) *proxyUser {
 	if len(line) > len(word) && bytes.EqualFold(line[:len(word)], []byte(word)) {
 		_ = json.Unmarshal(line[len(word):], &credentials)
 	}
-	if g, ok := d.users[credentials.User]; ok &&
-		subtle.ConstantTimeCompare([]byte(g.password), []byte(credentials.Password)) == 1 {
-		return g
+	if u, ok := c.users[credentials.User]; ok &&
+		subtle.ConstantTimeCompare([]byte(u.password), []byte(credentials.Password)) == 1 {
+		return u
 	}
-	return d.unknownUser
+	return c.unknownUser
 }

@@ -89,10 +89,10 @@ func (t *lineCosts) of(chunk []byte) int {
 
 // copyToClient forwards what the server sends. The server never waits: unread data is buffered here,
 // within the limits of the user.
-func (p *proxiedConn) copyToClient(g *proxyUser) {
+func (p *proxiedConn) copyToClient(u *proxyUser) {
 	var writing sync.WaitGroup
 	done := make(chan struct{})
-	writing.Go(func() { p.writeToClient(g, done) })
+	writing.Go(func() { p.writeToClient(u, done) })
 	chunk := make([]byte, 64<<10)
 	_, err := p.server.Read(chunk) // the server's greeting, one piece; the client has its greeting already
 	for n := 0; err == nil; {
@@ -102,8 +102,8 @@ func (p *proxiedConn) copyToClient(g *proxyUser) {
 		if p.unsubscriber != nil {
 			p.unsubscriber.toClient(chunk[:n])
 		}
-		g.sendBudget.spend(n)
-		g.addBacklog(p, n)
+		u.sendBudget.spend(n)
+		u.addBacklog(p, n)
 		p.mu.Lock()
 		p.waiting = append(p.waiting, chunk[:n]...)
 		p.mu.Unlock()
@@ -122,7 +122,7 @@ func (p *proxiedConn) copyToClient(g *proxyUser) {
 }
 
 // writeToClient sends waiting data until done, and then the rest.
-func (p *proxiedConn) writeToClient(g *proxyUser, done <-chan struct{}) {
+func (p *proxiedConn) writeToClient(u *proxyUser, done <-chan struct{}) {
 	var batch []byte
 	for last := false; !last; {
 		select {
@@ -137,7 +137,7 @@ func (p *proxiedConn) writeToClient(g *proxyUser, done <-chan struct{}) {
 		batch, p.waiting = p.waiting, batch[:0]
 		p.mu.Unlock()
 		n, err := p.client.Write(batch)
-		g.reduceBacklog(p, n)
+		u.reduceBacklog(p, n)
 		if err != nil {
 			p.end()
 			return

@@ -39,82 +39,82 @@ func newProxyOperator(password string) *proxyUser {
 }
 
 // wait returns when one more connection of the user may be admitted. It is an error if too many wait.
-func (g *proxyUser) wait(ctx context.Context) error {
-	if g.limiter == nil {
+func (u *proxyUser) wait(ctx context.Context) error {
+	if u.limiter == nil {
 		return ctx.Err()
 	}
-	g.mu.Lock()
-	full := g.connecting >= maxConnecting
+	u.mu.Lock()
+	full := u.connecting >= maxConnecting
 	if !full {
-		g.connecting++
+		u.connecting++
 	}
-	g.mu.Unlock()
+	u.mu.Unlock()
 	if full {
 		return errors.New("too many connections at once")
 	}
-	err := g.limiter.WaitN(ctx, connectCost)
-	g.mu.Lock()
-	g.connecting--
-	g.mu.Unlock()
+	err := u.limiter.WaitN(ctx, connectCost)
+	u.mu.Lock()
+	u.connecting--
+	u.mu.Unlock()
 	return err
 }
 
-func (g *proxyUser) add(p *proxiedConn) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.conns == nil {
-		g.conns = map[*proxiedConn]struct{}{}
+func (u *proxyUser) add(p *proxiedConn) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.conns == nil {
+		u.conns = map[*proxiedConn]struct{}{}
 	}
-	if g.conns[p] = struct{}{}; len(g.conns) == 1 {
-		g.onFirst()
+	if u.conns[p] = struct{}{}; len(u.conns) == 1 {
+		u.onFirst()
 	}
 }
 
-func (g *proxyUser) remove(p *proxiedConn) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.disconnect(p)
-	if delete(g.conns, p); len(g.conns) == 0 {
-		g.onLast()
+func (u *proxyUser) remove(p *proxiedConn) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.disconnect(p)
+	if delete(u.conns, p); len(u.conns) == 0 {
+		u.onLast()
 	}
 }
 
 // addBacklog counts n more bytes that wait for a connection. Above the limit of one connection, p is closed;
 // above the limit of the user, the connections with the largest backlogs are closed.
-func (g *proxyUser) addBacklog(p *proxiedConn, n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+func (u *proxyUser) addBacklog(p *proxiedConn, n int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	if p.cut {
 		return
 	}
 	p.backlog += n
-	g.backlog += n
-	if p.backlog > g.maxConnBacklog {
-		g.disconnect(p)
+	u.backlog += n
+	if p.backlog > u.maxConnBacklog {
+		u.disconnect(p)
 	}
-	for g.backlog > g.maxUserBacklog {
+	for u.backlog > u.maxUserBacklog {
 		slowest := p
-		for other := range g.conns {
+		for other := range u.conns {
 			if other.backlog > slowest.backlog {
 				slowest = other
 			}
 		}
-		g.disconnect(slowest)
+		u.disconnect(slowest)
 	}
 }
 
 // disconnect closes a connection. Its backlog is released with it.
-func (g *proxyUser) disconnect(p *proxiedConn) {
-	g.backlog -= p.backlog
+func (u *proxyUser) disconnect(p *proxiedConn) {
+	u.backlog -= p.backlog
 	p.backlog, p.cut = 0, true
 	p.end()
 }
 
-func (g *proxyUser) reduceBacklog(p *proxiedConn, n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+func (u *proxyUser) reduceBacklog(p *proxiedConn, n int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	if !p.cut {
 		p.backlog -= n
-		g.backlog -= n
+		u.backlog -= n
 	}
 }

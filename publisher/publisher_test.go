@@ -666,7 +666,7 @@ func TestMemoryStagingOfEarlierVersions(t *testing.T) {
 	must(t, errors.Join(os.Mkdir(target, 0o700), os.Symlink(target, link)))
 	t.Run("next process", func(t *testing.T) {
 		_, store, _ := start(t, dir)
-		if info, err := store.log.Info(t.Context()); err != nil || info.State.Msgs != 1 {
+		if info, err := store.payloadLog.Info(t.Context()); err != nil || info.State.Msgs != 1 {
 			t.Errorf("%d payloads after the restart (%v), want 1", info.State.Msgs, err)
 		}
 	})

@@ -56,7 +56,7 @@ func (s *Store) putQuarantined(
 				return ack, err
 			}
 		}
-		m.Header[nats.MsgIdHdr] = []string{id + after + strconv.FormatUint(ack.Sequence, 10)}
+		m.Header[nats.MsgIdHdr] = []string{id + storedAgain + strconv.FormatUint(ack.Sequence, 10)}
 	}
 }
 

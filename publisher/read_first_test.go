@@ -33,7 +33,7 @@ func TestUnreadDuplicate(t *testing.T) {
 	p := payload("idv-1", "event-1", `{"a": 1}`)
 	_, err := store.Append(t.Context(), p)
 	must(t, err)
-	store.log = &leaderlessOnce{Stream: store.log}
+	store.payloadLog = &leaderlessOnce{Stream: store.payloadLog}
 	stored, err := store.Append(t.Context(), p)
 	t.Logf("%+v %v", stored, err)
 	if n := len(kept(t, store, kycbridge.KeptQuery{})); n != 1 {

@@ -238,7 +238,7 @@ func readConfig(said map[string]json.RawMessage) (c consumerConfig, err error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&c); err != nil {
-		return c, errForbidden("a reader cannot make a consumer like that: " + plain(err.Error()))
+		return c, errForbidden("a reader cannot make a consumer like that: " + headerText(err.Error()))
 	}
 	return c, nil
 }

@@ -49,7 +49,7 @@ func (s *Store) refusal(p kycbridge.Payload, r kycbridge.Request, why string) *n
 	m.Header[nats.MsgIdHdr] = []string{p.ID + "." + credential}
 	m.Header[headerCredential] = []string{credential}
 	if why != "" {
-		m.Header[headerRefused] = []string{plain(why)}
+		m.Header[headerRefused] = []string{headerText(why)}
 	}
 	if p.Addressed != (kycbridge.AccountKey{}) {
 		m.Header[headerAddressed] = []string{addressed(p.Addressed)}
@@ -59,7 +59,7 @@ func (s *Store) refusal(p kycbridge.Payload, r kycbridge.Request, why string) *n
 	}
 	size := 0
 	for name, values := range r.Header {
-		if v := plain(strings.Join(values, ",")); size+len(name)+len(v) < headRoom/2 {
+		if v := headerText(strings.Join(values, ",")); size+len(name)+len(v) < headRoom/2 {
 			m.Header[headerRequest+name] = []string{v}
 			size += len(name) + len(v)
 		}

@@ -188,6 +188,23 @@ func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 		return m, err
 	}
 	again := s.unaligned.load()
+	if err := s.realignAll(ctx, again, last.seq, &m); err != nil {
+		return m, err
+	}
+	s.unaligned.clear(again)
+	if reused > 0 {
+		s.payloads.order.resolve(reused)
+	}
+	if lost.seq > 0 {
+		s.delivered.forget(again, last)
+	}
+	return m, nil
+}
+
+// realignAll repairs the consumers that are missing or whose position is after the end of their stream, and adds them
+// to m. Those of the payload log continue at the sequence again, if it is not 0: messages from there on were lost. last
+// is the newest payload that is known to have been delivered.
+func (s *Store) realignAll(ctx context.Context, again, last uint64, m *Repaired) error {
 	durables := s.durables.all()
 	if n := s.normalizer(); again > 0 && !slices.ContainsFunc(durables, n.same) {
 		durables = append(durables, n) // other processes use the log, and may not have detected the loss
@@ -199,27 +216,20 @@ func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 		}
 		moved, err := s.realign(ctx, d, end)
 		if err != nil {
-			return m, err
+			return err
 		}
 		if moved != nil && moved.Missing {
 			s.pulls.renew()
 		}
 		if moved != nil && d.same(s.normalizer()) {
-			moved.Reached = max(moved.Reached, last.seq)
+			moved.Reached = max(moved.Reached, last)
 			s.tried.Store(moved.Reached)
 		}
 		if moved != nil && !slices.Contains(m.Streams, moved.Stream) {
 			m.Consumers = append(m.Consumers, *moved)
 		}
 	}
-	s.unaligned.clear(again)
-	if reused > 0 {
-		s.payloads.order.resolve(reused)
-	}
-	if lost.seq > 0 {
-		s.delivered.forget(again, last)
-	}
-	return m, nil
+	return nil
 }
 
 // Repair creates the event stream if it is missing.

@@ -71,7 +71,7 @@ func (b *Bus) CountRevisions(ctx context.Context, k kycbridge.Key) (n int, err e
 // event: for a subject with a wildcard the server would search every message of each block file that it opens.
 func (b *Bus) eventsOf(ctx context.Context, k kycbridge.Key) (found []*jetstream.RawStreamMsg, err error) {
 	for _, kind := range []event.Kind{event.KindUpdated, event.KindCompleted, event.KindClosed} {
-		err = b.stored(ctx, b.stream, b.names.event(k, kind), 1, func(raw *jetstream.RawStreamMsg) error {
+		err = b.readSubject(ctx, b.stream, b.names.event(k, kind), 1, func(raw *jetstream.RawStreamMsg) error {
 			found = append(found, raw)
 			return nil
 		})

@@ -171,13 +171,7 @@ func (c *Connection) scanAll(
 			}
 			return err
 		})
-		if consumer != "" {
-			// The consumer would expire by itself; many scans until then would reach the limit of
-			// consumers.
-			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
-			_ = c.js.DeleteConsumer(clean, stream, consumer)
-			cancel()
-		}
+		c.endScan(ctx, stream, consumer)
 		if errors.Is(err, errNoMore) {
 			return nil
 		}
@@ -192,4 +186,15 @@ func (c *Connection) scanAll(
 		}
 		o.from = at + 1
 	}
+}
+
+// endScan deletes the consumer of a scan; "": none. It would expire by itself; many scans until then would reach the
+// limit of consumers.
+func (c *Connection) endScan(ctx context.Context, stream, consumer string) {
+	if consumer == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+	defer cancel()
+	_ = c.js.DeleteConsumer(ctx, stream, consumer)
 }

@@ -292,11 +292,11 @@ func TestMovedBodiesAreRefused(t *testing.T) {
 		_, err := store.Append(t.Context(), p)
 		must(t, err)
 	}
-	raw, err := store.log.GetMsg(t.Context(), 1)
+	raw, err := store.payloadLog.GetMsg(t.Context(), 1)
 	must(t, err)
 	k := kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: b.VerificationID}
 	moved := message(testNames.payload(k), b)
-	moved.Header["Nats-Msg-Id"] = []string{b.ID + after + "7"}
+	moved.Header["Nats-Msg-Id"] = []string{b.ID + storedAgain + "7"}
 	moved.Header[headerKey], moved.Data = raw.Header[headerKey], raw.Data
 	_, err = store.js.PublishMsg(t.Context(), moved)
 	must(t, err)

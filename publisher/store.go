@@ -23,13 +23,13 @@ type Store struct {
 	wanted     []stream // required configuration
 	durables   registry // consumers of this process
 	pulls      pulls
-	turn       sync.Mutex       // held by the goroutine that starts the next pull or restarts deliveries
-	pulling    sync.Mutex       // held while payloads are pulled
-	delivered  deliveries       // to this process, lately
-	epoch      atomic.Uint64    // incremented when deliveries restart; earlier pulls are dropped
-	unaligned  lowest           // sequence at which payloads were lost, and consumers must continue
-	tried      atomic.Uint64    // sequence up to which payloads were delivered before deliveries were restarted
-	log        jetstream.Stream // the payload log
+	turn       sync.Mutex    // held by the goroutine that starts the next pull or restarts deliveries
+	pulling    sync.Mutex    // held while payloads are pulled
+	delivered  deliveries    // to this process, lately
+	epoch      atomic.Uint64 // incremented when deliveries restart; earlier pulls are dropped
+	unaligned  lowest        // sequence at which payloads were lost, and consumers must continue
+	tried      atomic.Uint64 // sequence up to which payloads were delivered before deliveries were restarted
+	payloadLog jetstream.Stream
 	polls      jetstream.Stream // timers and due watches
 	starts     jetstream.Stream // idempotency keys
 	tombstones jetstream.Stream // erased verifications
@@ -66,7 +66,7 @@ func OpenStore(
 	}
 	var quarantine, refused, keyPages jetstream.Stream
 	for name, stream := range map[string]*jetstream.Stream{
-		names.payloads(): &s.log, names.polls(): &s.polls, names.starts(): &s.starts,
+		names.payloads(): &s.payloadLog, names.polls(): &s.polls, names.starts(): &s.starts,
 		names.tombstones(): &s.tombstones, names.holds(): &s.legalHolds, names.quarantine(): &quarantine,
 		names.refused(): &refused, names.index(): &s.index.stream, names.keyPages(): &keyPages, names.ledger(): &s.ledger,
 	} {
@@ -79,7 +79,7 @@ func OpenStore(
 		}
 	}
 	s.shelves[kycbridge.ShelfPayloads], s.shelves[kycbridge.ShelfQuarantine], s.shelves[kycbridge.ShelfRefused] =
-		s.log, quarantine, refused
+		s.payloadLog, quarantine, refused
 	s.index.open()
 	s.sealer = newSealer(newPages(c, names, keyPages))
 	for name, first := range c.lifted { // messages that the server removed because of their age are not missing
