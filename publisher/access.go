@@ -69,8 +69,8 @@ limits {max_connections: %d, max_subscriptions: %d, max_payload: %d}
 
 // Owner is a consumer of the embedded server, with the subjects that it may read from the event stream.
 type Owner struct {
-	Name    string
-	Filters []string
+	Name    string   // of the user
+	Filters []string // may contain wildcards
 }
 
 // owners are the consumers in the order of their accounts.

@@ -57,7 +57,8 @@ func age(ctx context.Context, stream jetstream.Stream, subject string, from uint
 	return max(time.Since(m.Time), 0), nil // clocks may differ a little
 }
 
-// Disk is the disk usage of the embedded store and the space left, in bytes.
+// Disk is the disk usage of the embedded store (Stored), the space that is left for it (Free) and the size of the file
+// system, in bytes.
 type Disk struct{ Stored, Free, Size uint64 }
 
 // Disk measures the disk usage.

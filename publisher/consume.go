@@ -38,7 +38,7 @@ type Work func(ctx context.Context, p kycbridge.Payload, attempt int) (done kycb
 
 // ConsumeOptions configure the processing of stored payloads.
 type ConsumeOptions struct {
-	Workers int
+	Workers int // payloads of different verifications that are processed at once
 	// Exclusive: no other process works on this log. Payloads that an earlier process pulled and did not
 	// finish are then delivered again at once, not after a delay.
 	Exclusive bool
@@ -46,8 +46,8 @@ type ConsumeOptions struct {
 	// payload, and the payloads after it wait, which keeps their order. A payload that fails for another reason is
 	// returned to the stream for a later delivery and blocks no other payload.
 	Hold func() bool
-	Work Work
-	Log  *zap.Logger
+	Work Work        // is called for each payload
+	Log  *zap.Logger // required
 }
 
 // Consume processes stored payloads until ctx ends, with several workers. Payloads of one verification go

@@ -38,10 +38,10 @@ const (
 
 // LostPayload is a payload whose bytes are damaged in the store, with the fields that are still readable.
 type LostPayload struct {
-	Seq       uint64 // 0: not known
-	Key       kycbridge.Key
-	Mark      uint64 // of its id; 0: not known
-	Reference string // reference of the provider; "" if it cannot be verified
+	Seq       uint64        // 0: not known
+	Key       kycbridge.Key // of its verification; zero: not known
+	Mark      uint64        // of its id; 0: not known
+	Reference string        // reference of the provider; "" if it cannot be verified
 }
 
 // checkFiles checks and repairs the files of the store before the server opens them: a server truncates a

@@ -28,7 +28,8 @@ const embeddedName = "kycbridge"
 // User is a consumer of the embedded server. Without subjects it may only read events.
 type User struct {
 	Username, Password string
-	Publish, Subscribe []string
+	Publish            []string // further subjects that it may publish to
+	Subscribe          []string // subjects that it may subscribe to; none: all events
 }
 
 // EmbeddedOptions configure the data directory of the embedded server and its clients.

@@ -14,8 +14,8 @@ import (
 
 // MasterKey is a master key that wraps pages of keys in the store.
 type MasterKey struct {
-	ID    string `json:"id"`
-	Pages int    `json:"pages"`
+	ID    string `json:"id"`    // as in the configuration
+	Pages int    `json:"pages"` // number of pages that it wraps
 
 	newest uint64 // the newest of these pages
 }

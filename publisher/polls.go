@@ -121,7 +121,7 @@ func watchOf(k kycbridge.Key, body []byte) (kycbridge.Watch, bool) {
 // PollOptions configure the processing of due watches of one account.
 type PollOptions struct {
 	Account   kycbridge.AccountKey
-	Workers   int
+	Workers   int  // sessions that are polled at once
 	Exclusive bool // no other process polls: watches that an earlier process held are due again at once
 	// Work polls one session and sets its next timer, or none if it has ended. On an error the watch stays
 	// due and is retried; again reports a redelivery.
@@ -152,7 +152,7 @@ func (s *Store) ConsumeDue(ctx context.Context, o PollOptions) error {
 
 // WatchOptions configure the handling of requests to watch.
 type WatchOptions struct {
-	Exclusive bool
+	Exclusive bool // no other process handles requests: those that an earlier process held are delivered at once
 	// Take sets up a watch. An error is retried; an invalid request is logged by Take.
 	Take func(ctx context.Context, a kycbridge.AccountKey, body []byte) error
 	Log  *zap.Logger

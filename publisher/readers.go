@@ -42,7 +42,7 @@ type ReadersOptions struct {
 	// Owner is the reader to serve; "" serves every reader of the server, except those that are served
 	// separately.
 	Owner  string
-	Others []string
+	Others []string // readers that are served separately
 	// Filters are the subjects that the reader may read from the stream; nil: they are derived from the scope in
 	// the subject of a request.
 	Filters []string

@@ -30,8 +30,8 @@ func (d durable) same(other durable) bool {
 // Moved is a consumer that was missing, or whose position was after the end of its stream: the stream has lost
 // messages, and would assign their sequences to new messages, which the consumer would treat as processed.
 type Moved struct {
-	Stream   string
-	Consumer string
+	Stream   string // its name
+	Consumer string // its durable name
 	Missing  bool   // it was created again
 	Reached  uint64 // the position that it had reached; if it was missing, the end of the stream
 	Last     uint64 // the end of the stream
