@@ -10,7 +10,7 @@ import (
 type Account struct {
 	Name           string            // token: lower-case letters, digits, '-' and '_'
 	Provider       Provider          // with its name and abilities
-	Environment    event.Environment // test or production, copied to every event
+	Environment    event.Environment // test or live; in every event
 	Profile        event.Profile     // how much personal data the events contain
 	Credentials    Credentials       // of its callbacks
 	AllowIPs       []netip.Prefix    // empty: any address

@@ -61,7 +61,7 @@ func (d *Documents) put(p Payload, doc document.Object) {
 	}
 	if len(d.byID) == 0 || d.full(len(p.Body)) && time.Since(d.since) > documentAge {
 		d.byID, d.bytes, d.since = map[string]decoded{}, 0, time.Now()
-		d.admit()
+		d.letIn()
 	}
 	if d.full(len(p.Body)) {
 		return
@@ -116,9 +116,9 @@ func (d *Documents) leave(turn chan struct{}) {
 	d.waiting = slices.DeleteFunc(d.waiting, func(c chan struct{}) bool { return c == turn })
 }
 
-// admit lets a callback take the place of a document that was removed. If many places are free, because admitted
-// callbacks were not stored, it admits all.
-func (d *Documents) admit() {
+// letIn ends the wait of the callback that has waited longest, after a document was removed. If many places are free,
+// because callbacks that were let in were not stored, it ends the wait of all.
+func (d *Documents) letIn() {
 	n := min(len(d.waiting), 1)
 	if len(d.byID) < mostWaiting/2 && d.bytes < maxDocuments/2 {
 		n = len(d.waiting)
@@ -161,7 +161,7 @@ func (d *Documents) remove(p Payload) document.Object {
 	}
 	delete(d.byID, p.ID)
 	d.bytes -= held.bytes
-	d.admit()
+	d.letIn()
 	if held.digest != p.Digest || held.encoding != p.Header[headerEncoding] {
 		return nil
 	}

@@ -19,7 +19,7 @@ type ClientCertificate struct {
 	kycbridge.ClientCertCredential
 }
 
-// Holders are the tokens and certificates that admit to the admin API, each with its rights.
+// Holders are the tokens and certificates with which the admin API can be used, each with its rights.
 type Holders struct {
 	Tokens       []kycbridge.AdminToken
 	Certificates []ClientCertificate

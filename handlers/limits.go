@@ -52,8 +52,8 @@ func newLimits(l CallbackLimits, before *limits) *limits {
 	return next
 }
 
-// admits takes one request from the rate.
-func (l *limits) admits() bool { return l.limiter == nil || l.limiter.Allow() }
+// allow reports whether the rate allows one more request, and counts it.
+func (l *limits) allow() bool { return l.limiter == nil || l.limiter.Allow() }
 
 // acquire takes one of the slots at the Receiver. It returns errBusy if none is free soon.
 func (l *limits) acquire(ctx context.Context) error {

@@ -68,7 +68,7 @@ func (h *Callbacks) issue(r *http.Request, t *requestLog) (body []byte, err erro
 		return nil, errDraining
 	}
 	limits := h.limits.Load()
-	if !limits.admits() {
+	if !limits.allow() {
 		return nil, errBusy
 	}
 	form, err := h.readForm(r, t)

@@ -159,7 +159,7 @@ func (h *Callbacks) receive(c echo.Context, t *requestLog) (kycbridge.Receipt, e
 		return kycbridge.Receipt{}, errDraining
 	}
 	limits := h.limits.Load()
-	if !limits.admits() {
+	if !limits.allow() {
 		return kycbridge.Receipt{}, errBusy
 	}
 	account, err := h.options.Accounts.Find(c.Param("provider"), c.Param("account"))
@@ -280,7 +280,7 @@ func wrongMethod(c echo.Context, _ *requestLog) (kycbridge.Receipt, error) {
 
 // noRoute handles requests without a route. A possible callback to a mistyped address is stored.
 func (h *Callbacks) noRoute(c echo.Context, t *requestLog) (kycbridge.Receipt, error) {
-	if c.Request().Method == http.MethodPost && !h.draining.Load() && h.limits.Load().admits() {
+	if c.Request().Method == http.MethodPost && !h.draining.Load() && h.limits.Load().allow() {
 		h.keepUnknownAccount(c, t, "", "")
 	}
 	return kycbridge.Receipt{}, kycbridge.ErrNotFound
