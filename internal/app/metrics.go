@@ -61,7 +61,7 @@ func newMetrics() *metrics {
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_events_total",
 			Help: "Published events."}, []string{"provider", "account", "kind"}),
 		noEvent: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_payloads_without_event_total",
-			Help: "Processed payloads that led to no event, by why: ignored, trigger, old, unchanged."},
+			Help: "Processed payloads that led to no event, by why: ignored, trigger, old, unchanged, erased."},
 			[]string{"provider", "account", "why"}),
 		quarantine: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_quarantined_total",
 			Help: "Payloads put into quarantine, pushed, fetched or stored before, by why: malformed, schema, unidentified, " +

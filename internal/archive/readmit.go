@@ -82,6 +82,13 @@ func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, er
 		}
 		return out, err
 	}
+	return r.ingest(ctx, account, k, p, out)
+}
+
+// ingest stores p, which was read from its shelf as k, in the log, and removes it from its shelf.
+func (r *replay) ingest(
+	ctx context.Context, account *kycbridge.Account, k kycbridge.Kept, p kycbridge.Payload, out Replayed,
+) (Replayed, error) {
 	p.ReadAt = r.Now()
 	if _, err := r.Shelves.KeptAt(ctx, k.Shelf, k.Seq); err != nil {
 		return out, err
@@ -114,10 +121,11 @@ func (r *replay) admittedBefore(
 	if id.Reference == "" {
 		return false, nil
 	}
-	p.VerificationID = event.VerificationID(p.Provider, p.Account, id.Reference)
-	if p.ID = kycbridge.PayloadID(p.Provider, p.Account, id.EventID, p.Digest); account.Name != p.Account {
+	if account.Name != p.Account {
 		return false, nil
 	}
+	p.VerificationID = event.VerificationID(p.Provider, p.Account, id.Reference)
+	p.ID = kycbridge.PayloadID(p.Provider, p.Account, id.EventID, p.Digest)
 	return r.holds(ctx, kycbridge.Kept{Payload: p})
 }
 

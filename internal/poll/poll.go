@@ -112,10 +112,15 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) (err e
 		p.observe(w, "ended")
 		return nil
 	}
+	return p.look(ctx, a, w)
+}
+
+// look fetches the state of w from the provider and processes the answer.
+func (p *Poller) look(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch) error {
 	w.LookBy = time.Time{} // this is the poll
 	asked := p.Now()
-	look, cancel := context.WithTimeout(ctx, pollTimeout)
-	bodies, err := a.API.Fetch(look, kycbridge.Query{Reference: w.Reference, Triggered: w.Trigger != ""})
+	fetch, cancel := context.WithTimeout(ctx, pollTimeout)
+	bodies, err := a.API.Fetch(fetch, kycbridge.Query{Reference: w.Reference, Triggered: w.Trigger != ""})
 	cancel()
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -299,12 +299,8 @@ func (s *stream) Close() error {
 func (c *Client) send(
 	ctx context.Context, call Call, timeout time.Duration,
 ) (_ *http.Response, done func(error), err error) {
-	paused := func() error {
-		return &kycbridge.ProviderError{Kind: kycbridge.ProviderPaused, Call: call.Name,
-			RetryAfter: max(c.breaker.RemainingDelay(), time.Second)}
-	}
 	if !call.aside && c.breaker.IsOpen() && c.breaker.RemainingDelay() > 0 {
-		return nil, nil, paused()
+		return nil, nil, c.paused(call)
 	}
 	release, err := c.limit.acquire(ctx, call.Name)
 	if err != nil {
@@ -312,7 +308,7 @@ func (c *Client) send(
 	}
 	if !call.aside && !c.breaker.TryAcquirePermit() {
 		release()
-		return nil, nil, paused()
+		return nil, nil, c.paused(call)
 	}
 	start := time.Now()
 	end := func(err error) {
@@ -327,17 +323,11 @@ func (c *Client) send(
 	var sent atomic.Bool
 	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
 	ctx, cancel := context.WithTimeout(httptrace.WithClientTrace(ctx, trace), timeout)
-	req, err := http.NewRequestWithContext(ctx, call.Method, call.URL, bytes.NewReader(call.Body))
+	req, err := call.request(ctx)
 	if err != nil {
 		cancel()
-		return nil, nil, &kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: call.Name,
-			Err: errors.New("the address of the call cannot be built")}
+		return nil, nil, err
 	}
-	call.fill(req)
-	for name, values := range call.Header {
-		req.Header[name] = values
-	}
-	req.Header.Set("User-Agent", "kycbridge")
 	res, err := c.http.Do(req)
 	if err != nil {
 		cancel()
@@ -350,6 +340,27 @@ func (c *Client) send(
 	}
 	res.Body = &stream{ReadCloser: res.Body, end: cancel}
 	return res, end, nil
+}
+
+// paused is the error of a call that is not sent while the circuit breaker is open.
+func (c *Client) paused(call Call) error {
+	return &kycbridge.ProviderError{Kind: kycbridge.ProviderPaused, Call: call.Name,
+		RetryAfter: max(c.breaker.RemainingDelay(), time.Second)}
+}
+
+// request is the HTTP request of a call.
+func (call Call) request(ctx context.Context) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, call.Method, call.URL, bytes.NewReader(call.Body))
+	if err != nil {
+		return nil, &kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: call.Name,
+			Err: errors.New("the address of the call cannot be built")}
+	}
+	call.fill(req)
+	for name, values := range call.Header {
+		req.Header[name] = values
+	}
+	req.Header.Set("User-Agent", "kycbridge")
+	return req, nil
 }
 
 // fill sets the body of a request that contains files or is empty.
