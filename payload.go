@@ -3,6 +3,7 @@ package kycbridge
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"regexp"
 	"strings"
 	"time"
 
@@ -38,16 +39,19 @@ type Payload struct {
 	ReadAt time.Time
 }
 
-// Traceparent is the W3C trace context of the callback, or "".
+// traceContext is the form of a traceparent, with version, trace id and parent id as groups.
+var traceContext = regexp.MustCompile(`^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$`)
+
+// Traceparent is the W3C trace context of the callback, or "" if it is invalid: it becomes a header of an event, so no
+// other digits of a caller may pass.
 func (p *Payload) Traceparent() string {
 	t := p.Header["Traceparent"]
-	if len(t) != len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01") {
+	if t == "" {
 		return ""
 	}
-	for i := range len(t) {
-		if c := t[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') && c != '-' {
-			return ""
-		}
+	parts := traceContext.FindStringSubmatch(t)
+	if parts == nil || parts[1] == "ff" || strings.Trim(parts[2], "0") == "" || strings.Trim(parts[3], "0") == "" {
+		return ""
 	}
 	return t
 }
