@@ -250,3 +250,30 @@ func TestPreview(t *testing.T) {
 		t.Errorf("what the schema refuses: %+v %v", preview, err)
 	}
 }
+
+// TestAcceptedPayloadsAreNotAdmitted: what is in the log already stays there. To admit it once more would erase it,
+// a rejection too, without the right to purge and in spite of a hold.
+func TestAcceptedPayloadsAreNotAdmitted(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, "{bearer: [b]}")
+	s.ingest(1, func(int) [][]byte { return [][]byte{kycHook(0, 3, "Rejected", "Rejected", "BlurredPhoto")} })
+	s.settled(10 * time.Second)
+	a := s.app.Archive()
+	page, _, err := a.Page(t.Context(), archive.Filter{Status: archive.StatusAccepted}, 0, 10)
+	if err != nil || len(page) != 1 {
+		t.Fatal(page, err)
+	}
+	k, err := a.At(t.Context(), archive.StatusAccepted, page[0].Seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := a.Preview(t.Context(), k); !errors.Is(err, kycbridge.ErrNotFound) {
+		t.Errorf("preview: %+v %v", out, err)
+	}
+	if out, err := a.Readmit(t.Context(), k, false); !errors.Is(err, kycbridge.ErrNotFound) {
+		t.Errorf("admission: %+v %v", out, err)
+	}
+	if _, err := a.At(t.Context(), archive.StatusAccepted, k.Seq); err != nil {
+		t.Errorf("the accepted payload was erased: %v", err)
+	}
+}

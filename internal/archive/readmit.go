@@ -37,8 +37,11 @@ func (r *replay) readmit(ctx context.Context) error {
 // readmitOne admits one payload again. It is removed from its shelf only after it is durable in the log. If it is no
 // longer on its shelf, because it was purged or admitted by another replay since it was read, it returns
 // kycbridge.ErrNotFound. A payload whose body is damaged, or cannot be decrypted, stays: admitted, it would be an empty
-// one.
+// one. An accepted payload is none to admit: it would be removed from the log.
 func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, error) {
+	if k.Shelf != kycbridge.ShelfQuarantine && k.Shelf != kycbridge.ShelfRefused {
+		return Replayed{}, kycbridge.ErrNotFound
+	}
 	out := Replayed{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, PayloadID: k.ID,
 		Result: still(k.Shelf), Reason: k.Reason}
 	if k.Provider == kycbridge.UnknownAccount {
