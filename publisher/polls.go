@@ -89,16 +89,37 @@ func (s *Store) Timer(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, e
 	return w, err
 }
 
+// Waiting is what is stored to poll a verification: its timer, merged with its newest due watch; nil for neither.
+func (s *Store) Waiting(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, error) {
+	timer, _, err := s.readWatch(ctx, k, s.names.timer(k))
+	if err != nil {
+		return nil, err
+	}
+	due, _, err := s.readWatch(ctx, k, s.names.due(k.Provider, k.Account, k.VerificationID))
+	if err != nil || due == nil {
+		return timer, err
+	}
+	if timer != nil {
+		*due = due.Merge(*timer)
+	}
+	return due, nil
+}
+
 // readTimer reads a timer with its sequence; nil and 0 if it does not exist.
 func (s *Store) readTimer(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, uint64, error) {
+	return s.readWatch(ctx, k, s.names.timer(k))
+}
+
+// readWatch reads the newest watch on a subject of a verification, with its sequence.
+func (s *Store) readWatch(ctx context.Context, k kycbridge.Key, subject string) (*kycbridge.Watch, uint64, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
-	raw, err := s.polls.GetLastMsgForSubject(ctx, s.names.timer(k))
+	raw, err := s.polls.GetLastMsgForSubject(ctx, subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("read timer: %w", err)
+		return nil, 0, fmt.Errorf("read watch: %w", err)
 	}
 	w, ok := watchOf(k, raw.Data)
 	if !ok {

@@ -30,6 +30,8 @@ type Ingester interface {
 type Timers interface {
 	Schedule(ctx context.Context, w kycbridge.Watch, at time.Time) error
 	Timer(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, error)
+	// Waiting is the timer merged with the watch that is due; nil for neither.
+	Waiting(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, error)
 }
 
 // Tombstones record which verifications were erased.
@@ -376,7 +378,7 @@ func (p *Poller) failed(ctx context.Context, a *kycbridge.Account, w kycbridge.W
 		}
 		return p.next(ctx, w, policy.Interval)
 	case now.After(w.Deadline.Add(outageExtension)) && !needsOperator(e) && !p.withProvider(w):
-		return p.end(ctx, a, w, kycbridge.NoticeDeadline)
+		return p.expire(ctx, a, w)
 	case e.Kind == kycbridge.ProviderPaused, e.Kind == kycbridge.ProviderRateLimited && !e.Sent:
 		// The provider was not even called. Thousands of sessions may be in this state.
 		return p.Timers.Schedule(ctx, w, now.Add(withJitter(max(e.RetryAfter, min(4*policy.Interval, pausedWait)), .5)))
@@ -394,6 +396,19 @@ func (p *Poller) failed(ctx context.Context, a *kycbridge.Account, w kycbridge.W
 func (p *Poller) overdue(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch) error {
 	if p.withProvider(w) {
 		w.Deadline = p.Now().Add(p.policy(w).Deadline)
+		return p.next(ctx, w, p.policy(w).Interval)
+	}
+	return p.expire(ctx, a, w)
+}
+
+// expire ends a session whose deadline has passed, unless a later one was requested while the provider was asked.
+func (p *Poller) expire(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch) error {
+	waiting, err := p.Timers.Waiting(ctx, w.Key())
+	if err != nil {
+		return err
+	}
+	if waiting != nil && p.Now().Before(waiting.Deadline) {
+		w.Deadline = waiting.Deadline
 		return p.next(ctx, w, p.policy(w).Interval)
 	}
 	return p.end(ctx, a, w, kycbridge.NoticeDeadline)

@@ -538,6 +538,39 @@ func TestTheDeadlineEndsASession(t *testing.T) {
 	r.wantStored("s1 open via poll", "deadline via deadline")
 }
 
+// TestALaterDeadlineCountsDuringTheLastPoll: a request that was accepted while the provider was asked for the last time
+// keeps the session open, whether its watch waits for its time or is due.
+func TestALaterDeadlineCountsDuringTheLastPoll(t *testing.T) {
+	requests := map[string]func(r *pollFixture, w kycbridge.Watch) error{
+		"timer": func(r *pollFixture, w kycbridge.Watch) error { return r.store.Schedule(t.Context(), w, r.now) },
+		"due":   func(r *pollFixture, w kycbridge.Watch) error { return r.store.Trigger(t.Context(), w) },
+	}
+	for name, request := range requests {
+		for _, isAnswered := range []bool{true, false} {
+			r := newPollFixture(t)
+			w := r.watch()
+			later := w
+			later.Deadline, later.Asked = w.Deadline.Add(48*time.Hour), true
+			r.now = w.Deadline.Add(outageExtension + time.Hour)
+			r.answers = append(r.answers, func() ([]kycbridge.Fetched, error) {
+				if err := request(r, later); err != nil {
+					t.Error(err)
+				}
+				if !isAnswered {
+					return nil, &kycbridge.ProviderError{Kind: kycbridge.ProviderUnavailable, Call: "get_details", Sent: true}
+				}
+				return []kycbridge.Fetched{{Part: "session", ContentType: "application/json", Body: []byte("s1 open")}}, nil
+			})
+			if timer := r.work(w); timer == nil || !timer.Deadline.Equal(later.Deadline) {
+				t.Errorf("%s, answered %t: timer %+v", name, isAnswered, timer)
+			}
+			if last := strings.Join(r.stored(), "; "); strings.Contains(last, "deadline") {
+				t.Errorf("%s, answered %t: it was ended: %s", name, isAnswered, last)
+			}
+		}
+	}
+}
+
 func TestAReviewExtendsTheDeadline(t *testing.T) {
 	r := newPollFixture(t)
 	r.answer("s1 review", "s1 review", "s1 review")
