@@ -292,6 +292,11 @@ func TestEveryPayloadAnswer(t *testing.T) {
 			p.ask(t, o.method, o.template, o.path, "", nil)
 			p.ask(t, o.method, o.template, o.path, strings.Repeat(" ", apiMaxStep+1), nil)
 		}
+		if o.name == PayloadsImport { // without dry_run it demands a reason
+			stored := o
+			stored.path = o.template
+			p.send(t, stored, func(r *http.Request) { r.Header.Del("X-Reason") })
+		}
 	}
 	closed := newPayloadFixture(t, func(o *APIOptions) { o.Holders = nil })
 	closed.seen = p.seen
