@@ -37,7 +37,7 @@ func comparisonsIn(match document.Object) []comparison {
 			found = append(found, comparison{member: member, field: field})
 		}
 	}
-	return found
+	return values.AtMost(found)
 }
 
 // compare judges each comparison against the account's threshold. Without a threshold, 100% passes, 0% fails
@@ -55,9 +55,7 @@ func (e *evidence) compare(j document.Object) {
 	if c.Fields == nil && !odd {
 		return
 	}
-	c.Result = values.Worst(c.Fields)
-	c.Fields = values.AtMost(c.Fields) // only now: what is left out of the event counts, too
-	switch {
+	switch c.Result = values.Worst(c.Fields); {
 	case c.Result == event.ResultFailed:
 		e.add(c, "data.mismatch")
 	case unread:

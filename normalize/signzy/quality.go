@@ -90,7 +90,7 @@ func (e *evidence) authenticity(r report) {
 		if odd {
 			e.add(r.check("authenticity."+name, event.CheckDocumentAuthenticity, "authenticityCheck", unreadable))
 		}
-		for _, member := range values.Sorted(lists) { // all of them: a list beyond those of the event counts, too
+		for _, member := range values.AtMost(values.Sorted(lists)) {
 			e.elements(r, lists, member, name)
 		}
 	}
