@@ -92,26 +92,25 @@ func amlDetails(c *event.Check, matches []document.Object) []string {
 	if len(matches) == 0 {
 		return nil
 	}
-	var lists []string
+	named := map[string]bool{}
 	var scores []float64
-	for _, match := range values.AtMost(matches) {
+	for _, match := range matches {
 		if score, ok := match.Number("score"); ok {
 			scores = append(scores, score)
 		}
-		for _, list := range values.AtMost(match.List("datasets")) {
-			if name := values.Clip(document.Text(list), values.MaxCode); name != "" && !slices.Contains(lists, name) {
-				lists = append(lists, name)
+		for _, list := range match.List("datasets") {
+			if name := values.Clip(document.Text(list), values.MaxCode); name != "" {
+				named[name] = true
 			}
 		}
 	}
-	slices.Sort(lists)
-	lists = values.AtMost(lists)
+	lists := values.Sorted(named)
 	c.Details = map[string]any{"match_count": len(matches)}
 	if scores != nil {
-		c.Details["match_scores"] = scores
+		c.Details["match_scores"] = values.AtMost(scores)
 	}
 	if lists != nil {
-		c.Details["datasets"] = lists
+		c.Details["datasets"] = values.AtMost(lists)
 	}
 	return lists
 }

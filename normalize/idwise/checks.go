@@ -49,7 +49,7 @@ var rules = map[string]kind{
 // ruleChecks adds a check for each rule except the AML rule, which amlCheck handles.
 func (r result) ruleChecks(o *kycbridge.Observation, cards []card) {
 	held := r.Object.Object("rule_results")
-	for _, name := range values.AtMost(values.Sorted(held)) {
+	for _, name := range values.Sorted(held) {
 		rule, folded := held.Object(name), values.Fold(name)
 		if rule == nil || folded == ruleAML {
 			continue
@@ -179,8 +179,8 @@ func (r result) liveness(o *kycbridge.Observation) {
 // undetermined.
 func (r result) otherChecks(o *kycbridge.Observation) {
 	screenings := r.Object.Object("screening_checks")
-	for _, id := range values.AtMost(values.Sorted(screenings)) {
-		for i, match := range values.AtMost(screenings.List(id, "face_match_results")) {
+	for _, id := range values.Sorted(screenings) {
+		for i, match := range screenings.List(id, "face_match_results") {
 			c, ok := faceMatch(match)
 			if !ok {
 				continue

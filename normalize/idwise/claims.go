@@ -67,7 +67,7 @@ func unsure(cards []card, differ []event.CheckField, unread values.Unread) []eve
 		CheckID: "documents.data_consistency", Type: event.CheckDataConsistency, Result: event.ResultFailed,
 		Fields: differ, Reasons: []string{"data.inconsistent"},
 	}
-	for _, card := range cards {
+	for _, card := range values.AtMost(cards) {
 		c.DocumentIDs = append(c.DocumentIDs, card.id)
 	}
 	return append(checks, c)

@@ -65,7 +65,7 @@ func (c card) validation() []event.Check {
 	if outcome := c.Text("validation_result", "validation_outcome"); outcome != "" {
 		add("", authenticity, "validation_outcome", outcome)
 	}
-	for _, check := range values.AtMost(c.Objects("validation_result", "validation_checks")) {
+	for _, check := range c.Objects("validation_result", "validation_checks") {
 		name := check.Text("name")
 		folded := values.Fold(name)
 		for _, row := range validationKinds {
@@ -101,7 +101,7 @@ func (c card) reading() (event.Check, bool) {
 			check.Result = event.ResultWarning
 		}
 	}
-	for _, a := range values.AtMost(c.accuracy) {
+	for _, a := range c.accuracy {
 		if !slices.Contains(c.unread, a.field) {
 			add(a.field, cmp.Or(accuracies[values.Fold(a.word)], event.ResultUndetermined))
 		}
@@ -109,5 +109,6 @@ func (c card) reading() (event.Check, bool) {
 	for _, field := range c.unread {
 		add(field, event.ResultUndetermined)
 	}
+	check.Fields = values.Fields(check.Fields)
 	return check, check.Fields != nil
 }

@@ -52,7 +52,7 @@ var dateFields = []struct {
 func (r result) cards(received time.Time) []card {
 	entries := r.Object.Object("documents")
 	var cards []card
-	for _, id := range values.AtMost(values.Sorted(entries)) {
+	for _, id := range values.Sorted(entries) {
 		if entry := entries.Object(id); entry != nil {
 			cards = append(cards, newCard(id, entry, received))
 		}

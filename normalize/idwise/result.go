@@ -63,13 +63,14 @@ func (r result) facts(o *kycbridge.Observation, cards []card, received time.Time
 	}
 	if speaks("rule_results", "aml", "documents", "selfie", "screening_checks", "device_intelligence") || len(unsure) > 0 {
 		o.Checks = make([]event.Check, 0, 16)
-		r.ruleChecks(o, cards)
-		r.amlCheck(o, cards)
+		shown := values.AtMost(cards) // which are all that a rule can be linked to
+		r.ruleChecks(o, shown)
+		r.amlCheck(o, shown)
 		documentChecks(o, cards)
 		o.Checks = append(o.Checks, unsure...)
 		r.liveness(o)
 		r.otherChecks(o)
-		o.Checks = values.Distinct(o.Checks)
+		o.Checks, o.Reasons = values.Distinct(o.Checks), values.Reasons(o.Reasons)
 	}
 }
 

@@ -21,7 +21,7 @@ func (d session) checks(documents []event.Document) []event.Check {
 		}
 		return nil
 	}
-	for _, line := range values.AtMost(d.Objects("summary_data", "overall_summary")) {
+	for _, line := range d.Objects("summary_data", "overall_summary") {
 		if title, result := line.Text("title"), line.Text("success"); title != "" || result != "" {
 			checks = append(checks, overall(title, result, of(title)))
 		}

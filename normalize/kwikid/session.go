@@ -49,7 +49,7 @@ var documentIDs = map[string]string{"pancard": idPAN, "aadhaarcard": idAadhaar, 
 
 // docs returns the documents of the summary.
 func (d session) docs() []document.Object {
-	return values.AtMost(d.Objects("summary_data", "docs"))
+	return d.Objects("summary_data", "docs")
 }
 
 // shown returns the first entry of the summary for a document, or nil.

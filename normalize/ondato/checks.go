@@ -40,7 +40,7 @@ func checks(r document.Object, hasDocument bool) []event.Check {
 		if items, sent := r[list.member].([]any); sent && out == nil {
 			out = make([]event.Check, 0, min(len(items), values.Most)+others)
 		}
-		for _, item := range values.AtMost(r.Objects(list.member)) {
+		for _, item := range r.Objects(list.member) {
 			if c, ok := rule(item, list.id); ok {
 				out = append(out, c)
 			}
@@ -96,7 +96,7 @@ func documentChecks(d document.Object) []event.Check {
 	if fields := ocrFields(d); len(fields) > 0 {
 		out = append(out, event.Check{
 			CheckID: "ocr_validations", Type: event.CheckDataConsistency, Result: values.Worst(fields),
-			Fields: values.AtMost(fields), ProviderCheck: "ocrValidations",
+			Fields: values.Fields(fields), ProviderCheck: "ocrValidations",
 		})
 	}
 	return out

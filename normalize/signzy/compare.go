@@ -37,7 +37,7 @@ func comparisonsIn(match document.Object) []comparison {
 			found = append(found, comparison{member: member, field: field})
 		}
 	}
-	return values.AtMost(found)
+	return found
 }
 
 // compare judges each comparison against the account's threshold. Without a threshold, 100% passes, 0% fails

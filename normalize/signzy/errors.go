@@ -24,7 +24,7 @@ func (e *evidence) fieldErrors(r report) {
 			c = &differs
 			mismatches++
 		}
-		if label := document.Object(entry).Text("fieldName"); label != "" && len(c.Fields) < values.Most {
+		if label := document.Object(entry).Text("fieldName"); label != "" {
 			c.Fields = append(c.Fields, event.CheckField{Field: values.FieldName(label), Result: event.ResultFailed})
 		}
 	}

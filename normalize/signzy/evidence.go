@@ -50,6 +50,7 @@ func (e *evidence) note(c event.Check, codes ...string) {
 	c.Method = values.CheckMethod(c.Type)
 	c.ProviderCheck = values.Clip(c.ProviderCheck, values.MaxCode)
 	c.ProviderResult = values.Clip(c.ProviderResult, values.MaxCode)
+	c.Fields = values.Fields(c.Fields) // of this copy: add judges all of them
 	if bad(c.Result) {
 		c.Reasons = codes
 		for _, code := range codes {

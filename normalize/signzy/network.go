@@ -167,10 +167,6 @@ func (e *evidence) lookUps(j document.Object) {
 		})
 	}
 	for i, item := range calls {
-		if i == values.Most {
-			e.unexplained("", "externalApiResponses")
-			return
-		}
 		call, _ := item.(map[string]any)
 		e.lookUp(i, call)
 	}

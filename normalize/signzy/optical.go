@@ -131,7 +131,7 @@ func (e *evidence) chip(r report) {
 	switch {
 	case details == nil && status.Has("detailsRFID"):
 	case len(details) > 0:
-		for _, member := range values.AtMost(values.Sorted(details)) {
+		for _, member := range values.Sorted(details) {
 			c.Fields = append(c.Fields, event.CheckField{Field: values.Snake(member), Result: chipAnswer(details, member)})
 		}
 		c.Result = values.Worst(c.Fields)

@@ -55,7 +55,6 @@ func (e *evidence) imageQuality(r report) {
 	case a.failed() && codes == nil:
 		codes = []string{poorQuality}
 	}
-	c.Fields = values.AtMost(c.Fields)
 	e.add(c, codes...)
 	e.others(quality, "imageQuality", "result", "frontIdCheck", "backIdCheck")
 }
@@ -90,7 +89,7 @@ func (e *evidence) authenticity(r report) {
 		if odd {
 			e.add(r.check("authenticity."+name, event.CheckDocumentAuthenticity, "authenticityCheck", unreadable))
 		}
-		for _, member := range values.AtMost(values.Sorted(lists)) {
+		for _, member := range values.Sorted(lists) {
 			e.elements(r, lists, member, name)
 		}
 	}
@@ -108,7 +107,6 @@ func (e *evidence) elements(r report, lists document.Object, member, side string
 	if !odd && len(elements) > 0 {
 		c.Result = values.Worst(c.Fields)
 	}
-	c.Fields = values.AtMost(c.Fields)
 	e.add(c, "document.not_authentic")
 }
 

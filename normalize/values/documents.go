@@ -18,15 +18,6 @@ const (
 	MaxClaim = 1024 // a claim; an address is the longest
 )
 
-// Most is the maximum number of entries of a list in an event.
-const Most = 100
-
-// AtMost limits a list whose entries become entries of an event: a body of the permitted size could contain
-// so many entries that the event would be too large to publish.
-func AtMost[T any](list []T) []T {
-	return list[:min(len(list), Most)]
-}
-
 // Scalar returns strings, numbers and booleans for provider.status; it limits the length of texts.
 func Scalar(v any) (any, bool) {
 	switch v := v.(type) {

@@ -151,10 +151,10 @@ func StatusFrom(object document.Object, names ...string) map[string]any {
 	return status
 }
 
-// Distinct limits the number of checks and makes their ids unique: it numbers checks with the same id in their
-// order.
+// Distinct limits the number of checks, as Fields does, and makes their ids unique: it numbers checks with the same id
+// in their order.
 func Distinct(checks []event.Check) []event.Check {
-	checks = AtMost(checks)
+	checks = atMost(checks, func(c event.Check) int { return weight(c.Result) })
 	seen := map[string]int{}
 	for i := range checks {
 		id := checks[i].CheckID
