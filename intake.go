@@ -36,6 +36,7 @@ type Receipt struct {
 	VerificationID string       // "" if the body named no verification
 	Event          string       // the provider's name of the message type
 	Placement      string       // the position of the accepted credential
+	Credential     string       // CredentialFirst or CredentialLater; "" if none was accepted
 	Reason         string       // a Quarantine constant; "" if it was not quarantined
 	Errors         []FieldError // the faults of a quarantined one
 }
@@ -93,16 +94,17 @@ func (in *Intake) Receive(ctx context.Context, a *Account, r Request) (Receipt, 
 		return Receipt{}, fmt.Errorf("authenticate callback: %w: %w", ErrUnauthenticated, err)
 	}
 	p.Placement = placement
+	admitted := Receipt{Placement: placement, Credential: a.rank(r, placement)}
 	if _, err := r.Content(); errors.Is(err, errUnpacked) {
 		return Receipt{}, fmt.Errorf("unpack callback: %w", ErrTooLarge)
 	}
 	if in.Pace != nil {
 		if err := in.Pace(ctx, len(p.Body)); err != nil {
-			return Receipt{Placement: placement}, err
+			return admitted, err
 		}
 	}
 	receipt, err := in.Ingest(ctx, a, p)
-	receipt.Placement = placement
+	receipt.Placement, receipt.Credential = admitted.Placement, admitted.Credential
 	return receipt, err
 }
 

@@ -30,6 +30,7 @@ type Outcome struct {
 	Duration time.Duration
 
 	VerificationID string // internal id; "" if the payload named none
+	Credential     string // which one of its kind admitted a callback: first or later; "" if none did
 }
 
 // requestLog collects the data of a request, a callback or one of the admin API, for its answer, its one log
@@ -110,7 +111,7 @@ func (h *Callbacks) handle(s step) echo.HandlerFunc {
 		h.log(&t, receipt, err)
 		provider, account := t.names()
 		h.options.Observe(Outcome{Provider: provider, Account: account, Outcome: t.outcome, Duration: t.took,
-			VerificationID: receipt.VerificationID})
+			VerificationID: receipt.VerificationID, Credential: receipt.Credential})
 		return nil
 	}
 }
@@ -144,8 +145,8 @@ func (h *Callbacks) log(t *requestLog, receipt kycbridge.Receipt, err error) {
 	}
 	t.write(entry, err,
 		zap.String("payload_id", receipt.PayloadID), zap.String("event", t.event(receipt)),
-		zap.String("placement", receipt.Placement), zap.String("reason", receipt.Reason),
-		zap.Int("errors", len(receipt.Errors)), more)
+		zap.String("placement", receipt.Placement), zap.String("credential", receipt.Credential),
+		zap.String("reason", receipt.Reason), zap.Int("errors", len(receipt.Errors)), more)
 }
 
 // level is debug for requests without an account, such as those of a scanner. It is error for internal

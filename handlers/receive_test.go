@@ -431,12 +431,18 @@ func TestHangingUpDoesNotStopTheReceiver(t *testing.T) {
 
 func TestObserve(t *testing.T) {
 	var got []Outcome
-	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept),
+	later := func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+		receipt, err := accept(ctx, a, r)
+		receipt.Credential = kycbridge.CredentialLater
+		return receipt, err
+	}
+	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(later),
 		Observe: func(o Outcome) { o.Duration = 0; got = append(got, o) }})
 	for _, path := range []string{acme, "/webhooks/ondato/made-up", "/made-up"} {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", path, strings.NewReader("{}")))
 	}
-	want := []Outcome{{Provider: "ondato", Account: "acme", Outcome: "accepted", VerificationID: "v-1"},
+	want := []Outcome{{Provider: "ondato", Account: "acme", Outcome: "accepted", VerificationID: "v-1",
+		Credential: "later"},
 		{Provider: "unknown", Account: "unknown", Outcome: "not_found"},
 		{Provider: "unknown", Account: "unknown", Outcome: "not_found"}}
 	if diff := cmp.Diff(want, got); diff != "" {

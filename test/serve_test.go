@@ -442,6 +442,7 @@ func serveOperators(t *testing.T, b *bridge) {
 		`kycbridge_payloads_total{account="acme",outcome="quarantined",provider="ondato"} 3`,
 		`kycbridge_payloads_total{account="acme",outcome="unauthenticated",provider="ondato"} 1`,
 		`kycbridge_payloads_total{account="unknown",outcome="not_found",provider="unknown"} 3`,
+		`kycbridge_admitted_total{account="acme",credential="first",provider="ondato"}`,
 		`kycbridge_events_total{account="acme",kind="completed",provider="ondato"}`,
 		`kycbridge_payloads_without_event_total{account="acme",provider="ondato",why="ignored"} 1`,
 		"kycbridge_backlog_payloads 0", `kycbridge_nats_connected{connection="store"} 1`,

@@ -20,6 +20,7 @@ import (
 type metrics struct {
 	registry       *prometheus.Registry
 	payloads       *prometheus.CounterVec
+	admitted       *prometheus.CounterVec
 	acked          *prometheus.HistogramVec
 	events         *prometheus.CounterVec
 	noEvent        *prometheus.CounterVec
@@ -56,6 +57,9 @@ func newMetrics() *metrics {
 		payloads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_payloads_total",
 			Help: "Callbacks by what was answered: accepted, duplicate, quarantined, or why not."},
 			[]string{"provider", "account", "outcome"}),
+		admitted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_admitted_total",
+			Help: "Callbacks with a valid credential, by its place among those of its kind in the configuration: first, later."},
+			[]string{"provider", "account", "credential"}),
 		acked: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kycbridge_acknowledge_seconds",
 			Help: "Time from the request to its answer.", Buckets: fine}, []string{"provider"}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_events_total",
@@ -104,7 +108,8 @@ func newMetrics() *metrics {
 	}
 	m.ofConfigurations()
 	m.ofRetention()
-	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues,
+	m.registry.MustRegister(m.payloads, m.admitted, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped,
+		m.newValues,
 		m.eventDelay,
 		m.calls, m.callTime, m.looks, m.apiPaused, m.invalidWatches, m.readers, m.handshakes, m.tokens, m.certificates,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -173,6 +178,9 @@ func (m *metrics) readerRequest(reader, outcome string) {
 func (m *metrics) received(o handlers.Outcome) {
 	m.payloads.WithLabelValues(o.Provider, o.Account, o.Outcome).Inc()
 	m.acked.WithLabelValues(o.Provider).Observe(o.Duration.Seconds())
+	if o.Credential != "" {
+		m.admitted.WithLabelValues(o.Provider, o.Account, o.Credential).Inc()
+	}
 }
 
 // processed counts one attempt to turn a stored payload into an event.
