@@ -89,9 +89,18 @@ func wordOf(v any) word {
 	return w
 }
 
-// decisions are the decision fields of one body. review is the reviewer's decision under the other name that
-// it is assumed to have in one webhook.
-type decisions struct{ system, manual, final, review word }
+// reviews reports whether w is a known decision of a reviewer.
+func (w word) reviews() bool {
+	_, known := manualRows[w.folded]
+	return known
+}
+
+// decisions are the decision fields of one body. reviews are the reviewer's decision under the other names that it has
+// in one webhook; only those that are given.
+type decisions struct {
+	system, manual, final word
+	reviews               []word
+}
 
 // effective returns the decision that has precedence: the reviewer's if it is given, else the system's.
 // w.given is false if nothing was decided.
@@ -104,22 +113,27 @@ func (d decisions) effective() (w word, rows map[string]row, by event.Decision) 
 
 // stated reports whether any decision field is given.
 func (d decisions) stated() bool {
-	return d.system.given || d.manual.given || d.final.given || d.review.given
+	return d.system.given || d.manual.given || d.final.given || len(d.reviews) > 0
 }
 
 // disagree reports whether known decisions contradict each other.
 func (d decisions) disagree() bool {
 	w, rows, _ := d.effective()
 	r, known := rows[w.folded]
-	review, reviewed := manualRows[d.review.folded]
+	for _, said := range d.reviews {
+		review, reviewed := manualRows[said.folded]
+		if reviewed && (!w.given || known && review.outcome != r.outcome) {
+			return true
+		}
+	}
 	switch outcome, listed := finalWords[d.final.folded]; {
 	case !w.given:
-		return reviewed || listed && outcome != event.OutcomeNone // an outcome without any decision
+		return listed && outcome != event.OutcomeNone // an outcome without any decision
 	case r.outcome == event.OutcomeResubmit && d.final.folded == d.system.folded:
-	case known && listed && !slices.Contains(r.agrees, d.final.folded):
-		return true
+		return false
+	default:
+		return known && listed && !slices.Contains(r.agrees, d.final.folded)
 	}
-	return known && reviewed && review.outcome != r.outcome
 }
 
 // unknown returns the first field with an unknown value, and who made that decision.
@@ -127,14 +141,14 @@ func (d decisions) unknown() (w word, by event.Decision, found bool) {
 	_, manualKnown := manualRows[d.manual.folded]
 	_, systemKnown := systemRows[d.system.folded]
 	_, finalKnown := finalWords[d.final.folded]
-	_, reviewKnown := manualRows[d.review.folded]
+	odd := slices.IndexFunc(d.reviews, func(said word) bool { return !said.reviews() })
 	by = event.Decision{Stage: event.StageSystem, ActorType: event.ActorUnspecified}
 	byPerson := event.Decision{Stage: event.StageManualReview, ActorType: event.ActorHuman}
 	switch {
 	case d.manual.given && !manualKnown:
 		return d.manual, byPerson, true
-	case d.review.given && !reviewKnown && !d.manual.given:
-		return d.review, byPerson, true // under its assumed name it counts where the documented one is missing
+	case odd >= 0 && !d.manual.given:
+		return d.reviews[odd], byPerson, true // under another name it counts where the documented one is missing
 	case d.system.given && !systemKnown:
 		if !d.manual.given && (!d.final.given || d.final.folded == d.system.folded) {
 			by.ActorType = event.ActorSystem // no other actor has decided
@@ -162,8 +176,8 @@ func (d decisions) contradict(o *kycbridge.Observation) bool {
 	}
 	w, _, by := d.effective()
 	raw := w.raw + "/" + d.final.raw
-	if !d.final.given {
-		raw = w.raw + "/" + d.review.raw
+	if !d.final.given && len(d.reviews) > 0 {
+		raw = w.raw + "/" + d.reviews[0].raw
 	}
 	values.Contradiction(o, raw, by.Stage, event.ActorUnspecified)
 	return true

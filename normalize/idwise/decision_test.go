@@ -113,8 +113,11 @@ func TestUpdateByAReviewWithoutAWord(t *testing.T) {
 		`"action":"Manual Review","manualReviewDecision":"Escalated"`:                doubt,
 		`"action":"Manual Review","manualReviewDecision":"Approved"`:                 verdict,
 		`"action":"Manual Review","manualDecision":"Approved"`:                       verdict,
-		`"action":"Manual Review","manualDecision":null,"finalDecision":"Approved"`:  verdict,
-		`"action":"Step Update","manualDecision":null,"finalDecision":"Complete"`:    verdict,
+
+		`"action":"Manual Review","manualReviewDetails":{"journeyReviewDecision":"Approved","reasonCode":"R1"}`: verdict,
+		`"action":"Manual Review","manualReviewDetails":{"reasonCode":"R1"}`:                                    doubt,
+		`"action":"Manual Review","manualDecision":null,"finalDecision":"Approved"`:                             verdict,
+		`"action":"Step Update","manualDecision":null,"finalDecision":"Complete"`:                               verdict,
 	} {
 		body := `{"event":"Updated Journey","body":{"journeyId":"j","systemDecision":"Complete",` + words + `}}`
 		o := mapBody(t, body, kycbridge.Settings{})
@@ -138,7 +141,27 @@ func TestOverdueOfARejection(t *testing.T) {
 	}
 }
 
-// TestReviewBesideTheDecision: the reviewer's decision under its assumed name counts against a decision
+// reviewsOf puts a word into each place of the reviewer's decision in an updated journey.
+func reviewsOf(word string) []string {
+	return []string{
+		`"manualReviewDecision":` + word, `"manualReviewDetails":{"journeyReviewDecision":` + word + `,"reasonCode":"R1"}`,
+	}
+}
+
+// TestReviewsDisagree: the reviewer's decision in two places with two values is a doubt.
+func TestReviewsDisagree(t *testing.T) {
+	for _, words := range [][2]string{{"Approved", "Rejected"}, {"Rejected", "Approved"}} {
+		for _, manual := range []string{`"Approved"`, "null", `null,"action":"Manual Review","finalDecision":"Approved"`} {
+			body := `{"event":"Updated Journey","body":{"journeyId":"j","systemDecision":"Complete","manualDecision":` + manual +
+				`,"manualReviewDecision":"` + words[0] + `","manualReviewDetails":{"journeyReviewDecision":"` + words[1] + `"}}}`
+			if o := mapBody(t, body, kycbridge.Settings{}); o.Effect != kycbridge.EffectDoubt {
+				t.Errorf("%s: %s", words, normalizetest.Brief(o))
+			}
+		}
+	}
+}
+
+// TestReviewBesideTheDecision: the reviewer's decision under another name counts against a decision
 // only if its value is known.
 func TestReviewBesideTheDecision(t *testing.T) {
 	for word, want := range map[string]kycbridge.Effect{
@@ -147,9 +170,11 @@ func TestReviewBesideTheDecision(t *testing.T) {
 		`null`:                     kycbridge.EffectVerdict, `"Something"`: kycbridge.EffectVerdict,
 		`{}`: kycbridge.EffectVerdict,
 	} {
-		o := mapBody(t, `{"event":"Updated Journey","body":{"journeyId":"j","systemDecision":"Refer","manualDecision":"Approved","manualReviewDecision":`+word+`}}`, kycbridge.Settings{})
-		if o.Effect != want {
-			t.Errorf("%s: %s", word, normalizetest.Brief(o))
+		for _, review := range reviewsOf(word) {
+			body := `{"event":"Updated Journey","body":{"journeyId":"j","systemDecision":"Refer","manualDecision":"Approved",` + review + `}}`
+			if o := mapBody(t, body, kycbridge.Settings{}); o.Effect != want {
+				t.Errorf("%s: %s", review, normalizetest.Brief(o))
+			}
 		}
 	}
 }
@@ -162,15 +187,17 @@ func TestReviewOfAnUnknownWord(t *testing.T) {
 		`"Declined"`: kycbridge.EffectDoubt, `{}`: kycbridge.EffectDoubt, `7`: kycbridge.EffectDoubt,
 		`"Rejected"`: kycbridge.EffectDoubt,
 	} {
-		body := `{"event":"Updated Journey","body":{"journeyId":"j","action":"Step Update","systemDecision":"Complete",
-			"manualDecision":null,"finalDecision":"Complete","manualReviewDecision":` + word + `}}`
-		if o := mapBody(t, body, kycbridge.Settings{}); o.Effect != want {
-			t.Errorf("%s: %s", word, normalizetest.Brief(o))
+		for _, review := range reviewsOf(word) {
+			body := `{"event":"Updated Journey","body":{"journeyId":"j","action":"Step Update","systemDecision":"Complete",
+				"manualDecision":null,"finalDecision":"Complete",` + review + `}}`
+			if o := mapBody(t, body, kycbridge.Settings{}); o.Effect != want {
+				t.Errorf("%s: %s", review, normalizetest.Brief(o))
+			}
 		}
 	}
 }
 
-// TestReviewAlone: a body without a decision may contain the reviewer's under its assumed name. It decides nothing, and
+// TestReviewAlone: a body without a decision may contain the reviewer's under another name. It decides nothing, and
 // is not ignored while an approval is current.
 func TestReviewAlone(t *testing.T) {
 	for word, want := range map[string]string{
@@ -179,9 +206,11 @@ func TestReviewAlone(t *testing.T) {
 		`"Declined"`: "doubt unknown unconfirmed none manual_review human system.unmapped_status",
 		`null`:       "none: no decision in the body",
 	} {
-		body := `{"event":"AML Monitor Update","body":{"journeyId":"j","manualReviewDecision":` + word + `}}`
-		if got := normalizetest.Brief(mapBody(t, body, kycbridge.Settings{})); got != want {
-			t.Errorf("%s: %s, want %s", word, got, want)
+		for _, review := range reviewsOf(word) {
+			body := `{"event":"AML Monitor Update","body":{"journeyId":"j",` + review + `}}`
+			if got := normalizetest.Brief(mapBody(t, body, kycbridge.Settings{})); got != want {
+				t.Errorf("%s: %s, want %s", review, got, want)
+			}
 		}
 	}
 }
@@ -204,6 +233,9 @@ func TestWordsOfARequest(t *testing.T) {
 
 		`"manualReviewDecision":"Resubmission Requested"`: "reopen requires_input resubmit",
 		`"manualReviewDecision":"Rejected"`:               "doubt unknown unconfirmed",
+
+		`"manualReviewDetails":{"journeyReviewDecision":"Resubmission Requested"}`: "reopen requires_input resubmit",
+		`"manualReviewDetails":{"journeyReviewDecision":"Rejected"}`:               "doubt unknown unconfirmed",
 	} {
 		body := `{"event":"Verification Update Required","body":{"journeyId":"j",` + words + `}}`
 		if got := normalizetest.Brief(mapBody(t, body, kycbridge.Settings{})); !strings.HasPrefix(got, want) {

@@ -1,6 +1,8 @@
 package idwise
 
 import (
+	"slices"
+
 	"kycbridge"
 	"kycbridge/document"
 	"kycbridge/event"
@@ -21,10 +23,20 @@ func newHook(root document.Object) hook {
 	w.exact = exactName(w.event)
 	w.decisions = decisions{
 		system: wordOf(w.Object["systemDecision"]), manual: wordOf(w.Object["manualDecision"]),
-		final: wordOf(w.Object["finalDecision"]), review: wordOf(w.Object["manualReviewDecision"]),
+		final: wordOf(w.Object["finalDecision"]),
+	}
+	for _, path := range reviewPaths {
+		if said := wordOf(w.Value(path...)); said.given {
+			w.reviews = append(w.reviews, said)
+		}
 	}
 	return w
 }
+
+// reviewPaths are the places of the reviewer's decision in an updated journey, beside manualDecision. The vendor's
+// guide to reviews has the first (https://docs.idwise.com/docs/manual-review-process-in-idwise-studio); an integrator
+// reads the second.
+var reviewPaths = [...][]string{{"manualReviewDecision"}, {"manualReviewDetails", "journeyReviewDecision"}}
 
 // events maps the vendor's exact webhook names to their handlers
 // (https://docs.idwise.com/docs/webhooks-overview; Step Submitted:
@@ -116,6 +128,7 @@ func (w hook) status() map[string]any {
 	for _, field := range statusNames {
 		values.SetScalar(status, field.name, w.Object[field.member])
 	}
+	values.SetScalar(status, "journey_review_decision", w.Value("manualReviewDetails", "journeyReviewDecision"))
 	return withoutReview(status)
 }
 
@@ -159,7 +172,7 @@ func (w hook) decided(s kycbridge.Settings, o *kycbridge.Observation) {
 }
 
 // unsaid reports whether a body is about a reviewer's decision and does not contain it. In an updated journey the
-// decision may have its assumed name, or in older wording be a final decision of its own, such as Approved.
+// decision may have another name, or in older wording be a final decision of its own, such as Approved.
 func (w hook) unsaid() bool {
 	switch {
 	case w.manual.given:
@@ -167,7 +180,7 @@ func (w hook) unsaid() bool {
 	case w.exact == manuallyReviewed:
 		return true
 	}
-	_, reviewed := manualRows[w.review.folded]
+	reviewed := slices.ContainsFunc(w.reviews, word.reviews)
 	isOwn := w.final.given && w.final.folded != w.system.folded
 	return values.Fold(w.Text("action")) == actionReview && !reviewed && !isOwn
 }
@@ -178,9 +191,10 @@ func (w hook) unsaid() bool {
 // do not contradict each other.
 func (w hook) updateRequired(s kycbridge.Settings, o *kycbridge.Observation) {
 	isRenewal := values.Fold(w.Text("trigger")) == triggerRenewal
-	for _, said := range []*word{&w.final, &w.review} {
-		if !isRenewal && said.folded == wordResubmit {
-			*said = word{} // it repeats the meaning of the event
+	if repeats := func(said word) bool { return said.folded == wordResubmit }; !isRenewal {
+		w.reviews = slices.DeleteFunc(w.reviews, repeats)
+		if repeats(w.final) { // the meaning of the event
+			w.final = word{}
 		}
 	}
 	switch {
