@@ -37,3 +37,22 @@ func TestManyEntries(t *testing.T) {
 		}
 	}
 }
+
+// TestDeepWords: an auditor's words count wherever they are, so that a rejection beside an approval is a doubt.
+func TestDeepWords(t *testing.T) {
+	const levels = 50
+	for _, word := range []string{
+		strings.Repeat(`{"a":`, levels) + `"Rejected"` + strings.Repeat("}", levels),
+		strings.Repeat("[", levels) + `"Rejected"` + strings.Repeat("]", levels),
+		strings.Repeat("[", levels) + `"{\"type\":\"Rejected\"}"` + strings.Repeat("]", levels),
+	} {
+		for _, result := range []string{`"1"`, "null"} {
+			body := `{"status":200,"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001",` +
+				`"session_status":"kyc_result_approved","audit_result":` + result + `,"auditor_feedback":` + word + `}}`
+			o, err := mapPayload(kycbridge.Payload{Body: []byte(body), Via: event.ViaPoll}, kycbridge.Settings{})
+			if err != nil || o.Effect != kycbridge.EffectDoubt {
+				t.Errorf("%.40s beside %s: effect %d, %v", word, result, o.Effect, err)
+			}
+		}
+	}
+}

@@ -191,21 +191,18 @@ func (d session) audit() audit {
 	return a
 }
 
-// texts are the scalars of a value, at any place in it, JSON inside a text included.
+// texts are the scalars of a value, at any place in it. JSON inside a text is read depth times within itself; what is
+// left then is a text.
 func texts(v any, depth int) (found []string) {
 	switch v := v.(type) {
 	case map[string]any:
 		for _, name := range values.Sorted(v) {
-			if depth > 0 {
-				found = append(found, texts(v[name], depth-1)...)
-			}
+			found = append(found, texts(v[name], depth)...)
 		}
 		return found
 	case []any:
 		for _, item := range v {
-			if depth > 0 {
-				found = append(found, texts(item, depth-1)...)
-			}
+			found = append(found, texts(item, depth)...)
 		}
 		return found
 	}
