@@ -63,7 +63,8 @@ func isDetails(body document.Object) bool {
 }
 
 // Limits of the searches in bodies of unknown form, in levels of nesting. Labels are searched near the top
-// only, because a member named type at a deeper level may describe something else.
+// only, because a member named type at a deeper level may describe something else. What speaks against an approval is
+// searched as deep as the session's id.
 const (
 	searchDepth = 8
 	labelDepth  = 3

@@ -159,6 +159,12 @@ func TestWebhookForms(t *testing.T) {
 		`{"event":["Maker Approved"]}`:                                                          none,
 		`{"event":"Maker Approved","data":{"result":"KYC_RESULT_REJECTED"}}`:                    makers,
 		`{"event":"Maker Approved","extras":{"session_status":"kyc_rejected"}}`:                 approved, // not the session's status
+		`{"event":"Maker Approved","a":{"b":{"c":{"d":"Checker Rejected"}}}}`:                   makers,
+		`{"event":"Maker Approved","a":{"b":{"c":{"d":["Rejected"]}}}}`:                         makers,
+		`{"event":"Checker Approved","a":{"b":{"session_data":{"audit_result":"0"}}}}`:          checkers,
+		`{"event":"Maker Approved","a":[{"b":{"c":{"feedback":"Reopen"}}}]}`:                    makers,
+		`{"event":"Maker Approved","a":{"b":{"extras":{"session_status":"kyc_rejected"}}}}`:     approved,
+		`{"event":"Maker Rejected","a":{"b":{"c":{"d":"Maker Approved"}}}}`:                     "verdict completed unconfirmed rejected maker human final [maker rejected human] review.maker_rejected",
 		// This key does not name an event.
 		`{"status":"Maker Approved"}`:                                            none,
 		`{"a":{"b":{"c":{"event":"Maker Approved"}}}}`:                           none, // nested too deeply

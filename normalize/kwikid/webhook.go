@@ -116,7 +116,7 @@ func webhook(body document.Object, s kycbridge.Settings) kycbridge.Observation {
 		values.Contradiction(&o, other.name, other.stage, event.ActorHuman)
 	default:
 		decideUnconfirmed(&o, l, s)
-		if o.Decision.Outcome == event.OutcomeApproved && disputed(map[string]any(body), labelDepth) {
+		if o.Decision.Outcome == event.OutcomeApproved && disputed(map[string]any(body), searchDepth) {
 			values.Contradiction(&o, l.name, l.stage, event.ActorHuman)
 			o.Cross.Callback = ""
 		}
@@ -125,7 +125,7 @@ func webhook(body document.Object, s kycbridge.Settings) kycbridge.Observation {
 }
 
 // disputed reports whether a session in the same body as an approval contradicts it or contains an unknown
-// value. A session may be anywhere near the top; the status in its extras is not its own status.
+// value. A session may be as deep as its id; the status in its extras is not its own status.
 func disputed(doc any, depth int) bool {
 	if depth == 0 {
 		return false
@@ -144,9 +144,10 @@ func disputed(doc any, depth int) bool {
 	return false
 }
 
-// rejects reports whether a word for a rejection, of any stage, stands anywhere near the top, under any key.
+// rejects reports whether a word for a rejection, of any stage, stands anywhere as deep as the session's id, under any
+// key.
 func rejects(body document.Object) bool {
-	return !search(map[string]any(body), labelDepth, func(_, value string) bool {
+	return !search(map[string]any(body), searchDepth, func(_, value string) bool {
 		said := feedback{kind: values.Fold(value)}
 		named, _ := labelNamed(value)
 		return !said.rejects() && said.kind != values.Fold(statusRejected) && named.outcome != event.OutcomeRejected
