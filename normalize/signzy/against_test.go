@@ -411,3 +411,37 @@ func TestLivenessConsent(t *testing.T) {
 		}
 	}
 }
+
+// An event lists 100 entries at most, a policy judges all: one bad entry after many good ones prevents an approval.
+func TestObjectionsBeyondTheLimits(t *testing.T) {
+	for _, c := range []struct{ name, path, good, bad string }{
+		{"chip", "documentIntelligence/completeStatus/detailsRFID", `"True"`, `"False"`},
+		{"lists of elements", "documentIntelligence/authenticityCheck/frontAuthenticityCheckList",
+			`[{"ElementResult":true}]`, `[{"ElementResult":false}]`},
+		{"image quality", "documentIntelligence/imageQuality/frontIdCheck", `true`, `false`},
+		{"comparisons", "matchPercentage", `"100%"`, `"0%"`},
+		{"network addresses", "ipAddresses", `{"vpn":"false","proxy":"false","tor":"false"}`,
+			`{"vpn":"true","proxy":"false","tor":"false"}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			outcome := func(last string) event.Outcome {
+				journey := parse(t, clean)
+				entries := journey
+				for member := range strings.SplitSeq(c.path, "/") {
+					entries = entries[member].(map[string]any)
+				}
+				for i := range 120 {
+					entries[fmt.Sprintf("x%03d", i)] = json.RawMessage(c.good)
+				}
+				entries["z"] = json.RawMessage(last)
+				return judged(t, journey, strict).Decision.Outcome
+			}
+			if got := outcome(c.good); got != event.OutcomeApproved {
+				t.Errorf("only good entries: %s", got)
+			}
+			if got := outcome(c.bad); got != event.OutcomeReview {
+				t.Errorf("a bad entry after them: %s", got)
+			}
+		})
+	}
+}
