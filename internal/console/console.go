@@ -181,8 +181,12 @@ func (c *Console) routes() http.Handler {
 	for _, r := range c.signedIn() {
 		mux.HandleFunc(r.pattern, c.handle(r))
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { c.fail(w, r, nil, kycbridge.ErrNotFound) })
-	return http.NewCrossOriginProtection().Handler(mux)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { c.fail(w, r, c.session(r), kycbridge.ErrNotFound) })
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.fail(w, r, nil, errCrossOrigin)
+	}))
+	return protection.Handler(mux)
 }
 
 // visit is one request of a signed-in operator.
@@ -250,6 +254,9 @@ func extendDeadlines(w http.ResponseWriter, until time.Time) {
 // errForm means that a form does not belong to this session.
 var errForm = errors.New("form is not of this session")
 
+// errCrossOrigin means that a browser sent a form from another site, or seems to.
+var errCrossOrigin = errors.New("form comes from another site")
+
 // errInput is an invalid form; its text is shown.
 type errInput string
 
@@ -286,6 +293,12 @@ func failureOf(err error) failure {
 			http.StatusForbidden,
 			"This form is out of date",
 			"Go back, load the page again and send it once more.",
+		}
+	case errors.Is(err, errCrossOrigin):
+		return failure{
+			http.StatusForbidden,
+			"This form comes from another address",
+			"Open the console at its own address and try again. A proxy in front of it must pass the header Host unchanged.",
 		}
 	case errors.Is(err, kycbridge.ErrNotFound):
 		return failure{

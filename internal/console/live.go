@@ -18,6 +18,7 @@ import (
 
 const (
 	maxViewers  = 64                     // concurrent live views
+	maxOwn      = 4                      // of one session: a browser keeps six connections to a host, and pages need some
 	maxWaiting  = 2048                   // rows that wait for one view; above that the oldest are dropped
 	maxShown    = 200                    // rows of one message: a page shows no more
 	livePace    = 100 * time.Millisecond // between messages at least
@@ -102,6 +103,7 @@ type live struct {
 	n          atomic.Int32 // viewers
 
 	mu      sync.Mutex
+	joined  uint64 // views so far
 	viewers map[*viewing]bool
 	stop    context.CancelFunc // stops the subscription to events; nil: there are no views
 	running sync.WaitGroup
@@ -121,9 +123,12 @@ func (l *live) wait() { l.running.Wait() }
 func (l *live) join(v *viewing) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.makeRoom(v.session)
 	if len(l.viewers) >= maxViewers || l.background.Err() != nil {
 		return false
 	}
+	l.joined++
+	v.number = l.joined
 	l.viewers[v] = true
 	l.n.Store(int32(len(l.viewers)))
 	if l.stop == nil && l.listener != nil {
@@ -132,6 +137,24 @@ func (l *live) join(v *viewing) bool {
 		l.running.Go(func() { l.listen(ctx) })
 	}
 	return true
+}
+
+// makeRoom ends the oldest view of a session that has as many as it may have.
+func (l *live) makeRoom(session string) {
+	var oldest *viewing
+	own := 0
+	for v := range l.viewers {
+		if v.session != session {
+			continue
+		}
+		if own++; oldest == nil || v.number < oldest.number {
+			oldest = v
+		}
+	}
+	if own >= maxOwn {
+		delete(l.viewers, oldest)
+		close(oldest.over)
+	}
 }
 
 func (l *live) leave(v *viewing) {
@@ -188,23 +211,28 @@ func (l *live) reportMissed(n int) {
 type viewing struct {
 	what, provider, account, status, outcome string
 
-	news chan struct{}
+	session string        // whose view it is
+	number  uint64        // in the order of their beginning
+	news    chan struct{} // there are rows
+	over    chan struct{} // closed: the session has newer views
 
 	mu     sync.Mutex
 	rows   []json.RawMessage
 	passed int // dropped rows since the last message
 }
 
-// viewingOf reads the filters of a request.
-func viewingOf(r *http.Request) *viewing {
-	q := r.URL.Query()
+// viewingOf reads the filters of a visit.
+func viewingOf(v visit) *viewing {
+	q := v.r.URL.Query()
 	return &viewing{
+		session:  v.csrf,
 		what:     q.Get("what"),
 		provider: q.Get("provider"),
 		account:  q.Get("account"),
 		status:   q.Get("status"),
 		outcome:  q.Get("outcome"),
 		news:     make(chan struct{}, 1),
+		over:     make(chan struct{}),
 	}
 }
 
@@ -286,7 +314,7 @@ func (c *Console) livePage(v visit) error {
 	if err != nil {
 		return err
 	}
-	view := liveView{choices: c.choices(), Whats: []string{whatEvent, whatCallback, whatCall}, Filter: viewingOf(v.r),
+	view := liveView{choices: c.choices(), Whats: []string{whatEvent, whatCallback, whatCall}, Filter: viewingOf(v),
 		Query: v.r.URL.Query().Encode(), Most: maxShown}
 	if view.Filter.what == "" || view.Filter.what == whatEvent {
 		_, err = a.NewestEvents.NewestEvents(
@@ -310,7 +338,7 @@ func (c *Console) livePage(v visit) error {
 
 // liveStream sends rows as server-sent events, until the client disconnects or the session ends.
 func (c *Console) liveStream(v visit) error {
-	looking := viewingOf(v.r)
+	looking := viewingOf(v)
 	if !c.live.join(looking) {
 		return fmt.Errorf("live view: too many at once: %w", kycbridge.ErrUnavailable)
 	}
@@ -332,8 +360,11 @@ func (c *Console) liveStream(v visit) error {
 			return nil
 		case <-c.background.Done():
 			return nil
+		case <-looking.over:
+			_ = s.send("over", []byte("{}"))
+			return nil
 		case <-check.C:
-			if c.session(v.r) == nil {
+			if in := c.session(v.r); in == nil || !in.rights.Has(kycbridge.RightRead) {
 				_ = s.send("ended", []byte("{}")) // the stream ends in any case, so the error is ignored
 				return nil
 			}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -40,16 +41,51 @@ func TestStalledViewIsBounded(t *testing.T) {
 	}
 }
 
+func newViewing(session string) *viewing {
+	return &viewing{session: session, news: make(chan struct{}, 1), over: make(chan struct{})}
+}
+
+// TestOneSessionHasFewViews: a browser keeps six connections to a host, and loads no page if all of them are live
+// views. So the newest views of a session replace its oldest, and take no room from others.
+func TestOneSessionHasFewViews(t *testing.T) {
+	f := newConsoleFixture(t, "token-a")
+	other, own := newViewing("other"), make([]*viewing, maxViewers+maxOwn)
+	if !f.live.join(other) {
+		t.Fatal("no room")
+	}
+	for i := range own {
+		if own[i] = newViewing("own"); !f.live.join(own[i]) {
+			t.Fatalf("no room for view %d", i)
+		}
+	}
+	isOver := func(v *viewing) bool {
+		select {
+		case <-v.over:
+			return true
+		default:
+			return false
+		}
+	}
+	for i, v := range own {
+		if want := i < len(own)-maxOwn; isOver(v) != want || f.live.viewers[v] == want {
+			t.Errorf("view %d of %d is over: %t", i, len(own), isOver(v))
+		}
+	}
+	if isOver(other) || !f.live.viewers[other] {
+		t.Error("the view of another session has ended")
+	}
+}
+
 // TestViewsAreLimited: the number of views never exceeds the limit, and a closed one makes room.
 func TestViewsAreLimited(t *testing.T) {
 	f := newConsoleFixture(t, "token-a")
 	all := make([]*viewing, maxViewers)
 	for i := range all {
-		if all[i] = (&viewing{news: make(chan struct{}, 1)}); !f.live.join(all[i]) {
+		if all[i] = newViewing(strconv.Itoa(i)); !f.live.join(all[i]) {
 			t.Fatalf("no room for view %d", i)
 		}
 	}
-	more := &viewing{news: make(chan struct{}, 1)}
+	more := newViewing("more")
 	if f.live.join(more) {
 		t.Error("there is room for ever")
 	}
@@ -66,7 +102,8 @@ func TestViewWants(t *testing.T) {
 		"account=other": false, "status=completed&outcome=approved": true, "outcome=rejected": false,
 		"status=created": false,
 	} {
-		if got := viewingOf(httptest.NewRequest(http.MethodGet, "/?"+query, nil)).wants(r); got != want {
+		v := visit{session: &session{}, r: httptest.NewRequest(http.MethodGet, "/?"+query, nil)}
+		if got := viewingOf(v).wants(r); got != want {
 			t.Errorf("%q wants it: %v", query, got)
 		}
 	}
@@ -91,6 +128,43 @@ func (q *countingListener) Listen(ctx context.Context, each func(kycbridge.Publi
 	missed(7)
 	<-ctx.Done()
 	return nil
+}
+
+// TestStreamNeedsTheRightToRead: a live view ends when the right is withdrawn, as when the token is.
+func TestStreamNeedsTheRightToRead(t *testing.T) {
+	var rights atomic.Pointer[kycbridge.Rights]
+	all, few := kycbridge.AllRights(), only(kycbridge.RightPurge)
+	rights.Store(&all)
+	c := New(Options{Tokens: func() []kycbridge.AdminToken {
+		tokens := tokensOf("token-a")
+		tokens[0].Rights = *rights.Load()
+		return tokens
+	}})
+	defer c.Close()
+	server := httptest.NewServer(c)
+	defer server.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*liveCheck)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/console/live/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.AddCookie(&http.Cookie{Name: cookieName, Value: c.sessions.begin(tokensOf("token-a")[0])})
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	lines, last := bufio.NewScanner(res.Body), ""
+	for lines.Scan() && last != "ended" {
+		if name, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
+			last = name
+			rights.Store(&few)
+		}
+	}
+	if last != "ended" {
+		t.Errorf("the stream ends after %q", last)
+	}
 }
 
 // TestStream reads a live view over HTTP: the subscription to events exists only while it is open, and it

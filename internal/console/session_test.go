@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -230,6 +231,31 @@ func TestChangesNeedTheSessionsForm(t *testing.T) {
 		res.Body.Close()
 		if res.Header.Get("Location") != "/console/sign-in" {
 			t.Errorf("%s without a session: %s", path, res.Status)
+		}
+	}
+}
+
+// TestFailuresSayWhatToDo: a page that does not exist keeps the search that its text refers to, and a form that a
+// browser sends to another address than its own is refused with the reason.
+func TestFailuresSayWhatToDo(t *testing.T) {
+	f := newConsoleFixture(t, "token-a")
+	cookie := f.signIn(t, "token-a")
+	for name, c := range map[string]struct {
+		method, path string
+		cookie       *http.Cookie
+		want         string
+		has          bool
+	}{
+		"unknown page":          {"GET", "/console/search", cookie, `action="/console/search"`, true},
+		"unknown page, outside": {"GET", "/console/search", nil, `action="/console/search"`, false},
+		"another address":       {"POST", "/console/sign-in", nil, "must pass the header Host unchanged", true},
+	} {
+		res := f.ask(c.method, c.path, nil, c.cookie, func(r *http.Request) { r.Header.Set("Origin", "http://inside:8081") })
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || res.StatusCode < 400 || strings.Contains(string(body), c.want) != c.has ||
+			!strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
+			t.Errorf("%s: %s %v\n%s", name, res.Status, err, body)
 		}
 	}
 }

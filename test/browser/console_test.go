@@ -155,6 +155,31 @@ func TestTwoTabsAndWithdrawnToken(t *testing.T) {
 	one.clean()
 }
 
+// TestManyLiveTabs: a browser with many live views still loads pages. The oldest views pause, and continue on request.
+func TestManyLiveTabs(t *testing.T) {
+	t.Parallel()
+	browser := newBrowser(t)
+	b := newBridge(t)
+	b.start(t, token, account)
+	first := newTab(t, browser, b)
+	first.signIn(token)
+	first.open("/console/live")
+	for range 7 { // one more than the connections that a browser keeps to a host
+		p := newTab(t, browser, b)
+		p.open("/console/live")
+		wait.For(t, 10*time.Second, "a live view", func() bool {
+			return evaluate[string](p, "document.getElementById('live-state').textContent") == "Live"
+		})
+	}
+	first.shows("Paused: you have opened Live in other tabs")
+	first.do(chromedp.Click("#pause"))
+	wait.For(t, 10*time.Second, "the first view again", func() bool {
+		return evaluate[string](first, "document.getElementById('live-state').textContent") == "Live"
+	})
+	first.open("/console/providers")
+	first.clean()
+}
+
 // TestNoTokens: if no token is configured, the console only shows a page that describes how to add one.
 func TestNoTokens(t *testing.T) {
 	t.Parallel()

@@ -65,6 +65,7 @@ class Live {
     this.source = new EventSource(this.address);
     this.source.addEventListener('open', () => this.say('Live'));
     this.source.addEventListener('rows', (e) => this.take(JSON.parse(e.data)));
+    this.source.addEventListener('over', () => this.pause('Paused: you have opened Live in other tabs. Continue shows it here.'));
     this.source.addEventListener('ended', () => location.assign('/console/sign-in'));
     this.source.addEventListener('error', () => this.broken());
     this.button.textContent = 'Pause';
@@ -76,11 +77,11 @@ class Live {
     this.source = null;
   }
 
-  pause() {
+  pause(why = 'Paused. Activity during the pause is not shown later; see verifications and quarantine.') {
     this.stop();
     this.button.textContent = 'Continue';
     this.button.setAttribute('aria-pressed', 'true');
-    this.say('Paused. Activity during the pause is not shown later; see verifications and quarantine.');
+    this.say(why);
   }
 
   broken() {
