@@ -50,11 +50,7 @@ A case that was sent before is a duplicate: its ids are always the same.`,
 			if len(args) < 1 || len(args) > 2 {
 				return usage(cmd, "write a provider and a case or file")
 			}
-			if !slices.Contains(app.ProviderNames(), args[0]) {
-				return usage(cmd, fmt.Sprintf("there is no provider %q; write one of %s", args[0],
-					strings.Join(app.ProviderNames(), ", ")))
-			}
-			return nil
+			return checkProvider(cmd, args[0])
 		},
 		ValidArgsFunction: completeCases,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -76,6 +72,15 @@ A case that was sent before is a duplicate: its ids are always the same.`,
 	o.tls.add(f, "")
 	f.BoolVar(&o.asJSON, "json", false, "print the answer as JSON")
 	return cmd
+}
+
+// checkProvider returns an error of usage if there is no provider with a name.
+func checkProvider(cmd *cobra.Command, name string) error {
+	if slices.Contains(app.ProviderNames(), name) {
+		return nil
+	}
+	return usage(cmd, fmt.Sprintf("there is no provider %q; write one of %s", name,
+		strings.Join(app.ProviderNames(), ", ")))
 }
 
 // casesOf are the embedded callbacks of a provider.

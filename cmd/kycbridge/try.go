@@ -12,7 +12,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -55,11 +54,7 @@ be refused or quarantined.`,
 			if len(args) != 2 {
 				return usage(cmd, "write a provider and a file")
 			}
-			if !slices.Contains(app.ProviderNames(), args[0]) {
-				return usage(cmd, fmt.Sprintf("there is no provider %q; write one of %s", args[0],
-					strings.Join(app.ProviderNames(), ", ")))
-			}
-			return nil
+			return checkProvider(cmd, args[0])
 		},
 		ValidArgsFunction: completeCases,
 		RunE: func(cmd *cobra.Command, args []string) error {
