@@ -13,7 +13,8 @@ import (
 )
 
 // How long a failed write counts against readiness. The time is limited, because without traffic no later write would
-// clear the failure. It is short for an unanswered write, because the readiness check itself asks the stream's leader.
+// clear the failure. It is short for an unanswered write, because the readiness check itself asks the stream's leader,
+// unless writes have been failing for longer: a server whose disk is full answers every question, but no write.
 const (
 	recent    = 10 * time.Second
 	momentary = 2 * time.Second
@@ -53,7 +54,11 @@ func (h *health) note(began time.Time, pub *jetstream.PubAck, err error) {
 func (h *health) failed() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.last.IsZero() && time.Since(h.last) < h.counts
+	counts := h.counts
+	if h.last.Sub(h.first) > recent+momentary { // more than one write that waited for its whole timeout
+		counts = recent
+	}
+	return !h.last.IsZero() && time.Since(h.last) < counts
 }
 
 // failingFor is the time from the start of the first to the end of the last failed write since a

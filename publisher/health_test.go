@@ -38,6 +38,22 @@ func TestOnlyAWriteClearsAFailure(t *testing.T) {
 	}
 }
 
+// TestUnansweredWrites: one write without an answer counts for a moment. Where no write is answered any more, the
+// store stays unready from one failure to the next.
+func TestUnansweredWrites(t *testing.T) {
+	for name, c := range map[string]struct {
+		failing time.Duration
+		failed  bool
+	}{"one": {10 * time.Second, false}, "several": {20 * time.Second, true}} {
+		var h health
+		h.note(time.Now().Add(-c.failing), nil, context.DeadlineExceeded)
+		h.first, h.last = h.first.Add(-2*momentary), h.last.Add(-2*momentary)
+		if h.failed() != c.failed {
+			t.Errorf("%s: %s after it the store counts as failed: %t", name, 2*momentary, h.failed())
+		}
+	}
+}
+
 // TestAHangingCommitIsAFailure: a write that is not answered in time counts as failed, though the commit
 // that it waits for has not ended.
 func TestAHangingCommitIsAFailure(t *testing.T) {
