@@ -33,7 +33,7 @@ type accessLog struct {
 
 // startAccessLog starts storing records.
 func (s *Store) startAccessLog() {
-	s.access.writes = newCommitter(s.Connection)
+	s.access.writes = newCommitter(s.Connection, s.names.access())
 	s.access.waiting = make(chan *nats.Msg, accessWaiting)
 	s.access.ending, s.access.end = context.WithCancel(context.Background())
 	for range accessAtOnce {

@@ -44,6 +44,7 @@ const (
 // refuses a batch (one member is a duplicate, or fails its compare-and-set), its members are published one by one.
 type committer struct {
 	conn       *Connection
+	stream     string
 	in         chan *pending
 	ctx        context.Context
 	cancel     context.CancelFunc
@@ -108,9 +109,9 @@ type ack struct {
 	err error
 }
 
-func newCommitter(connection *Connection) *committer {
+func newCommitter(connection *Connection, stream string) *committer {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &committer{conn: connection, in: make(chan *pending, waiting), ctx: ctx, cancel: cancel}
+	c := &committer{conn: connection, stream: stream, in: make(chan *pending, waiting), ctx: ctx, cancel: cancel}
 	for range batchesAtOnce {
 		c.done.Add(1)
 		go c.run()
@@ -133,6 +134,9 @@ func (c *committer) PublishIf(ctx context.Context, msg *nats.Msg, holds conditio
 func (c *committer) publish(p *pending) (jetstream.PubAck, error) {
 	if !c.conn.nc.IsConnected() {
 		return jetstream.PubAck{}, nats.ErrDisconnected
+	}
+	if err := c.conn.disk.refuses(c.stream); err != nil {
+		return jetstream.PubAck{}, fmt.Errorf("publish: %w", err) // the server would not answer
 	}
 	ctx := p.ctx
 	if c.conn.sharesFlush {

@@ -41,7 +41,7 @@ func TestPublishingRetries(t *testing.T) {
 				})
 			})
 			defer answering.Stop()
-			committer := newCommitter(c)
+			committer := newCommitter(c, "")
 			defer committer.Close()
 			members := pendingTo(t, subject, batch)
 			began := time.Now()
@@ -89,7 +89,7 @@ func TestConditionIsChecked(t *testing.T) {
 				}
 			})
 			must(t, err)
-			committer := newCommitter(c)
+			committer := newCommitter(c, "")
 			defer committer.Close()
 			members := pendingTo(t, subject, batch)
 			members[0].condition = condition{time.Now(), func(context.Context) error {
@@ -121,7 +121,7 @@ func TestConditionIsChecked(t *testing.T) {
 func TestPublishingGivesUp(t *testing.T) {
 	server, _, _ := start(t, t.TempDir())
 	c := connect(t, server, "store")
-	committer := newCommitter(c)
+	committer := newCommitter(c, "")
 	defer committer.Close()
 	var asked atomic.Int32
 	_, err := c.nc.Subscribe("leader.refuses", func(m *nats.Msg) {

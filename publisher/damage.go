@@ -286,11 +286,11 @@ func explain(err error, dir string) error {
 	if err == nil || syscall.Statfs(dir, &disk) != nil {
 		return err
 	}
-	switch {
-	case disk.Files > 0 && disk.Ffree == 0:
+	if disk.Files > 0 && disk.Ffree == 0 {
 		return fmt.Errorf("%w: no inode is free on the file system of %s: remove files there", err, dir)
-	case disk.Bavail == 0:
-		return fmt.Errorf("%w: the disk under %s is full", err, dir)
+	}
+	if full := diskFull(dir); full != nil {
+		return fmt.Errorf("%w: %w", err, full)
 	}
 	return err
 }

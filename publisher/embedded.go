@@ -63,7 +63,8 @@ type Embedded struct {
 	damage []blocks.Finding
 
 	disk     *flushers
-	flushing *Connection // serves flushes to other processes
+	close    context.CancelFunc // called by Close
+	flushing *Connection        // serves flushes to other processes
 }
 
 // StartEmbedded locks the data directory and starts the server. It returns an error that names
@@ -83,14 +84,18 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 		o.Log = zap.NewNop()
 	}
 	e := &Embedded{lock: lock, dir: o.Dir, disk: newFlushers(o.Dir), log: o.Log, said: &serverLog{log: o.Log}}
-	if err := e.start(o); err != nil {
+	e.disk.displaced = e.displaced
+	open, cancel := context.WithCancel(context.Background())
+	e.close = cancel
+	if err := e.start(open, o); err != nil {
 		e.Close()
 		return nil, explain(err, o.Dir)
 	}
 	return e, nil
 }
 
-func (e *Embedded) start(o EmbeddedOptions) (err error) {
+// start starts everything; open ends with Close.
+func (e *Embedded) start(open context.Context, o EmbeddedOptions) (err error) {
 	if e.password, err = operatorPassword(o.Dir); err != nil {
 		return err
 	}
@@ -116,6 +121,7 @@ func (e *Embedded) start(o EmbeddedOptions) (err error) {
 	if err := e.waitReady(o); err != nil {
 		return err
 	}
+	go e.watchState(open)
 	if err := e.serveFlushes(o); err != nil {
 		return err
 	}
@@ -240,6 +246,7 @@ func (e *Embedded) ClientURL() string {
 
 // Close stops the server, waits until its store is closed and releases the directory.
 func (e *Embedded) Close() {
+	e.close()
 	if e.proxy != nil {
 		e.proxy.Close()
 	}
@@ -253,14 +260,15 @@ func (e *Embedded) Close() {
 	if e.flushing != nil {
 		e.flushing.Close()
 	}
-	if e.server != nil {
-		e.server.Shutdown()
-		e.server.WaitForShutdown()
+	defer e.lock.Close() // releases the lock
+	if e.server == nil || e.displaced() != nil {
+		return // at its end a server writes files, which would be put into the directory that another one may use
 	}
-	if e.server != nil && e.files.Dir != "" {
+	e.server.Shutdown()
+	e.server.WaitForShutdown()
+	if e.files.Dir != "" {
 		_ = blocks.RecordClosed(e.files) // it only makes the next start faster
 	}
-	e.lock.Close() // closing releases the lock
 }
 
 // ErrInUse means that another process holds the data directory.
@@ -273,9 +281,12 @@ func Operator(dir string) (user, password string, err error) {
 	return operator, password, err
 }
 
+// lockFile is the file in the data directory that the process of its server locks.
+const lockFile = "kycbridge.lock"
+
 // lockDir prevents a second process from using the directory: two servers would destroy their common store.
 func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "kycbridge.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock data directory: %w", err)
 	}

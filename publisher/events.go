@@ -64,7 +64,8 @@ func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas 
 	if err != nil {
 		return nil, err
 	}
-	b := &Bus{Connection: c, names: names, wanted: wanted, events: newCommitter(c), last: last, stream: stream}
+	b := &Bus{Connection: c, names: names, wanted: wanted, events: newCommitter(c, names.events()), last: last,
+		stream: stream}
 	if found, err := c.js.Stream(ctx, names.events()); err == nil { // on failure the first check of the end reads it
 		b.end.at(found.CachedInfo().Config.Metadata[restoredKey])
 	}
@@ -83,6 +84,9 @@ func (b *Bus) Close() {
 
 // Ready reports whether the bus is available and its last write succeeded.
 func (b *Bus) Ready(ctx context.Context) error {
+	if err := b.disk.unready(b.names.events()); err != nil {
+		return err
+	}
 	if b.events.health.failed() {
 		return errors.New("the last event was not acknowledged")
 	}
@@ -91,6 +95,18 @@ func (b *Bus) Ready(ctx context.Context) error {
 
 // FailingFor is how long all event writes have failed; 0 if the last one succeeded.
 func (b *Bus) FailingFor() time.Duration { return b.events.health.failingFor() }
+
+// confirm ensures that an event that was read is durable. While writes fail, the server also shows those that it could
+// not flush: a payload that found its own there would count as processed, and its event would be gone after a restart.
+func (b *Bus) confirm(ctx context.Context) error {
+	if !b.events.health.failing() {
+		return nil
+	}
+	if err := b.disk.flush(ctx, b.names.events()); err != nil {
+		return fmt.Errorf("flush earlier events: %w", err)
+	}
+	return nil
+}
 
 // Last returns the last published revision of a verification.
 func (b *Bus) Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.State, error) {
@@ -102,6 +118,9 @@ func (b *Bus) Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.
 	raw, err := b.stream.GetLastMsgForSubject(ctx, b.names.anyEvent(k))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return kycbridge.State{Read: true}, nil
+	}
+	if err == nil {
+		err = b.confirm(ctx)
 	}
 	if err != nil {
 		return kycbridge.State{}, err

@@ -29,11 +29,18 @@ type disk interface {
 	flush(ctx context.Context, stream string) error
 	// flushAll does the same for every change of every stream, also of older messages.
 	flushAll(ctx context.Context) error
+	// refuses is why nothing is stored in a stream until the process is restarted; nil if messages are stored, or if that
+	// is not known.
+	refuses(stream string) error
+	// unready is refuses, or why nothing can be stored at the moment.
+	unready(stream string) error
 }
 
 // flushers flush the files of the embedded server in this process.
 type flushers struct {
-	dir string // data directory
+	stopped
+	dir       string       // data directory
+	displaced func() error // the reason if dir is not the directory of the server any more; nil: not checked
 
 	mu       sync.Mutex
 	byStream map[string]*flusher
@@ -51,11 +58,20 @@ func (f *flushers) flush(ctx context.Context, stream string) error {
 	one, ok := f.byStream[stream]
 	if !ok {
 		blocks := newBlockFiles(filepath.Join(f.dir, "jetstream", ownAccount, "streams", stream, "msgs"))
-		one = &flusher{sync: blocks.sync}
+		one = &flusher{sync: func() error { return f.syncOwn(blocks) }}
 		f.byStream[stream] = one
 	}
 	f.mu.Unlock()
 	return one.wait(ctx)
+}
+
+// syncOwn flushes the files of a stream, which it finds by their path. A directory that has been put into the place of
+// the server's has other files of the same names: a flush of those proves nothing.
+func (f *flushers) syncOwn(files *blockFiles) error {
+	if err := files.sync(); err != nil || f.displaced == nil {
+		return err
+	}
+	return f.displaced()
 }
 
 func (f *flushers) flushAll(ctx context.Context) error { return f.whole.wait(ctx) }
@@ -377,6 +393,7 @@ func (e *Embedded) flushFor(ctx context.Context, stream string) error {
 
 // remoteDisk is the disk of an embedded server in another process.
 type remoteDisk struct {
+	notStopped
 	nc *nats.Conn
 
 	mu       sync.Mutex
@@ -441,7 +458,7 @@ func (r *remoteDisk) flushes(ctx context.Context) (bool, error) {
 func (r *remoteDisk) flushAll(ctx context.Context) error { return r.flush(ctx, flushEverything) }
 
 // flushedByServer is the disk of an external server, which flushes before it acknowledges.
-type flushedByServer struct{}
+type flushedByServer struct{ notStopped }
 
 func (flushedByServer) flush(context.Context, string) error { return nil }
 func (flushedByServer) flushAll(context.Context) error      { return nil }

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"kycbridge/event"
 )
 
 // TestFlushesAreShared: callers that arrive while a flush runs share the next one, which begins after
@@ -296,5 +298,30 @@ func TestOtherProcessesFlush(t *testing.T) {
 	}
 	if !store.payloads.health.failing() {
 		t.Error("a failed flush does not count as a failed write")
+	}
+}
+
+// unwritable is a disk that takes nothing.
+type unwritable struct{ disk }
+
+func (unwritable) flush(context.Context, string) error { return errNotFlushed }
+
+// TestUnflushedEventsAreNotRead: an event could not be flushed. The server shows it, but it does not count as published
+// until a flush succeeds.
+func TestUnflushedEventsAreNotRead(t *testing.T) {
+	_, _, bus := start(t, t.TempDir())
+	p := payload("idv", "e1", `{}`)
+	e, body := eventOf(p, 1)
+	intact := bus.disk
+	bus.disk = unwritable{intact}
+	if err := bus.Publish(t.Context(), key(p), sealed(event.KindUpdated, e, body), 0); !errors.Is(err, errNotFlushed) {
+		t.Fatalf("published on a disk that takes nothing: %v", err)
+	}
+	if last, err := bus.Last(t.Context(), key(p), true); !errors.Is(err, errNotFlushed) {
+		t.Errorf("it counts as published: %+v, %v", last.Data, err)
+	}
+	bus.disk = intact
+	if last, err := bus.Last(t.Context(), key(p), true); err != nil || last.Data == nil {
+		t.Errorf("after a flush: %+v, %v", last.Data, err)
 	}
 }

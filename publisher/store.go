@@ -89,7 +89,8 @@ func OpenStore(
 	}
 	c.erasing = s.recordErasing
 	s.payloads, s.quarantine, s.refusals, s.index.writes =
-		newCommitter(c), newCommitter(c), newCommitter(c), newCommitter(c)
+		newCommitter(c, names.payloads()), newCommitter(c, names.quarantine()), newCommitter(c, names.refused()),
+		newCommitter(c, names.index())
 	s.startAccessLog()
 	s.refused = make(chan refusedPayload, refusedWaiting)
 	for range refusedAtOnce {
@@ -112,6 +113,11 @@ func (s *Store) Close() {
 
 // Ready reports whether the store is available and its last write succeeded.
 func (s *Store) Ready(ctx context.Context) error {
+	for _, stream := range s.Streams() { // a payload needs most of them on its way to its event
+		if err := s.disk.unready(stream); err != nil {
+			return err
+		}
+	}
 	if s.payloads.health.failed() || s.quarantine.health.failed() {
 		return errors.New("the last write was not acknowledged")
 	}

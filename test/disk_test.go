@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"kycbridge"
 	"kycbridge/test/wait"
 )
 
@@ -144,4 +145,57 @@ func TestStopWhileTheStoreFails(t *testing.T) {
 		t.Fatalf("the process does not end; the end of the log:\n%s", b.stderr.tail())
 	}
 	t.Logf("ended after %s", time.Since(began).Round(time.Millisecond))
+}
+
+// TestAFullDiskIsTold: a second after the first refused callback the process is not ready, remains so, and refuses
+// callbacks at once instead of after receive.timeout.
+func TestAFullDiskIsTold(t *testing.T) {
+	long(t, "half a minute")
+	t.Parallel()
+	b := newBridge(t, oneAccount)
+	smallDisk(t, b.dir)
+	b.start(t)
+	free := fill(t, filepath.Join(b.dir, "filler"))
+	defer free()
+	wait.For(t, 5*time.Second, "a full disk makes the process unready without a callback",
+		func() bool { return b.readyz() == http.StatusServiceUnavailable })
+	wait.For(t, 10*time.Second, "the log says that the disk is nearly full",
+		func() bool { return strings.Contains(b.stderr.tail(), "nearly full") })
+	for n := range 2 { // the first one may find the failure
+		began := time.Now()
+		reply, err := b.post(t.Context(), padded(n, 9000))
+		if err != nil || reply.Code != http.StatusServiceUnavailable || n == 1 && time.Since(began) > 3*time.Second {
+			t.Errorf("a callback on a full disk: %d after %s, %v", reply.Code, time.Since(began), err)
+		}
+		time.Sleep(2 * time.Second)
+	}
+	for range 4 {
+		if code := b.readyz(); code != http.StatusServiceUnavailable {
+			t.Errorf("/readyz while the disk is full: %d", code)
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+// TestAFullDiskStopsAStream: the disk was full while only the access log was written. That stream refuses writes for
+// ever; callbacks are accepted. The process ends, so that its supervisor restarts it.
+func TestAFullDiskStopsAStream(t *testing.T) {
+	long(t, "half a minute")
+	t.Parallel()
+	b := newBridge(t, oneAccount)
+	b.grant(t, map[string]kycbridge.Rights{"alice": kycbridge.AllRights()})
+	smallDisk(t, b.dir)
+	b.start(t)
+	free := fill(t, filepath.Join(b.dir, "filler"))
+	for range 20 {
+		b.request(t, "alice", http.MethodGet, "/v1/payloads?limit=1", "")
+	}
+	wait.For(t, 15*time.Second, "the access log has failed",
+		func() bool { return strings.Contains(b.stderr.tail(), "KYC_ACCESS") })
+	free()
+	select {
+	case <-b.ended:
+	case <-time.After(40 * time.Second):
+		t.Fatalf("the process goes on with an access log that stores nothing; the end of the log:\n%s", b.stderr.tail())
+	}
 }

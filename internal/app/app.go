@@ -47,6 +47,7 @@ type App struct {
 	invalidWatchLogs rate.Sometimes // log lines about invalid requests to watch
 	droppedLogs      rate.Sometimes // log lines about dropped records of the access log
 	handshakeLogs    rate.Sometimes // log lines about refused client certificates
+	diskLogs         rate.Sometimes // log lines about a disk that is nearly full
 	inspectNow       chan struct{}  // holds one request at most to inspect the stored messages
 }
 
@@ -60,6 +61,7 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 		invalidWatchLogs: rate.Sometimes{First: 10, Interval: time.Minute},
 		droppedLogs:      rate.Sometimes{First: 1, Interval: time.Minute},
 		handshakeLogs:    rate.Sometimes{First: 10, Interval: time.Minute},
+		diskLogs:         rate.Sometimes{First: 1, Interval: time.Hour},
 		inspectNow:       make(chan struct{}, 1),
 		roles:            roles,
 		reloadNow:        make(chan struct{}, 1),

@@ -2,9 +2,17 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge/publisher"
 )
+
+// nearlyFull is the share of free space below which the log warns, and the alert KycbridgeDiskNearlyFull.
+const nearlyFull = 0.1
 
 // diskTimeout is how long an embedded store may refuse all writes before the app ends.
 const diskTimeout = 20 * time.Second
@@ -27,9 +35,19 @@ func (a *App) watchDisk(ctx context.Context) {
 		}
 		a.store.Probe(ctx)
 		a.embedded.RemoveStaleBatches(a.names())
+		a.warnOfFullDisk()
+		stopped, why := a.embedded.Stopped()
+		if errors.Is(why, publisher.ErrDisplaced) {
+			a.fail(why) // at once: the server adds files to a directory that is not its own, or that no start finds
+			return
+		}
 		failing := a.store.FailingFor()
 		if bus := a.bus.Load(); bus != nil && a.config.Bus.IsEmbedded() {
 			failing = max(failing, bus.FailingFor())
+		}
+		if stopped >= diskTimeout {
+			a.fail(a.embedded.Explain(why))
+			return
 		}
 		if failing >= diskTimeout {
 			a.fail(fmt.Errorf("the embedded store in %s has stored nothing for %s: is the disk full? It has to be restarted",
@@ -37,4 +55,16 @@ func (a *App) watchDisk(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// warnOfFullDisk logs, once an hour, that little is left of the disk of the embedded store.
+func (a *App) warnOfFullDisk() {
+	d, err := a.embedded.Disk()
+	if err != nil || float64(d.Free) >= nearlyFull*float64(d.Size) {
+		return
+	}
+	a.diskLogs.Do(func() {
+		a.log.Warn("the disk of the embedded store is nearly full: when it is, callbacks are answered 503",
+			zap.String("data_dir", a.config.DataDir), zap.Uint64("free_bytes", d.Free), zap.Uint64("bytes", d.Size))
+	})
 }
