@@ -35,6 +35,10 @@ type integrity struct {
 	unaccounted atomic.Int64             // payloads with an unknown disposition
 	files       atomic.Int64             // damaged files of an embedded store, found at the start and by scrubs
 	at          atomic.Int64             // Unix time
+
+	// regenerated are the payloads whose lost events are already being regenerated. Those that are still lost afterwards
+	// are not regenerated again: it would not end.
+	regenerated map[uint64]bool
 }
 
 // watchIntegrity checks the stored messages at the start, after a reconnection, and at intervals, until
@@ -119,7 +123,8 @@ func (a *App) inspect(ctx context.Context, bus *publisher.Bus, state *integrity,
 	}
 	asked := a.refetchMissing(ctx, bus, r.Missing)
 	verdict := r.Verdict()
-	if from := lostEnds(ctx, bus, r.Lost); from > 0 && verdict != before {
+	ends := lostEnds(ctx, bus, r.Lost)
+	if from := state.firstNew(ends); from > 0 {
 		a.log.Error("events are missing: they are regenerated from stored payloads, and say so in restoredtime",
 			zap.String("stream", a.names().EventStream()), zap.Uint64("from_payload", from))
 		if err := bus.Regenerate(ctx, from); err != nil {
@@ -127,6 +132,7 @@ func (a *App) inspect(ctx context.Context, bus *publisher.Bus, state *integrity,
 		}
 		a.reinspect()
 	}
+	state.regenerated = ends
 	if r.MissingAll+len(r.LostRecords) == 0 {
 		a.log.Debug("stored messages inspected", zap.String("verdict", verdict), zap.Duration("took", time.Since(began)))
 		return "", nil
@@ -177,20 +183,31 @@ func (a *App) checkEventsEnd(ctx context.Context, bus *publisher.Bus) {
 	}
 }
 
-// lostEnds finds the first payload whose lost event was the last of its verification, or one of the last, so that
-// its revision is assigned again; 0: no such payload.
-func lostEnds(ctx context.Context, bus *publisher.Bus, lost []archive.Loss) (from uint64) {
+// lostEnds finds the payloads whose lost event was the last of its verification, or one of the last, so that
+// its revision is assigned again.
+func lostEnds(ctx context.Context, bus *publisher.Bus, lost []archive.Loss) map[uint64]bool {
+	ends := map[uint64]bool{}
 	for _, l := range lost {
-		if l.Revision == 0 || from != 0 && l.Seq >= from {
+		if l.Revision == 0 {
 			continue
 		}
 		last, err := bus.Last(ctx, kycbridge.Key{Provider: l.Provider, Account: l.Account, VerificationID: l.VerificationID},
 			true)
 		if err == nil && (last.Data == nil || last.Data.Revision < l.Revision) {
-			from = l.Seq
+			ends[l.Seq] = true
 		}
 	}
-	return from
+	return ends
+}
+
+// firstNew is the first of the payloads that the last inspection did not find; 0: none.
+func (s *integrity) firstNew(ends map[uint64]bool) (first uint64) {
+	for seq := range ends {
+		if !s.regenerated[seq] && (first == 0 || seq < first) {
+			first = seq
+		}
+	}
+	return first
 }
 
 // firstLines describes the first missing messages.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/time/rate"
 
 	"kycbridge"
 	"kycbridge/publisher"
@@ -16,7 +18,8 @@ func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
 	n := a.newNormalizer(bus, liveAccounts{a.system})
 	n.Quarantine = countedQuarantine{a.store, a.metrics}
 	n.Documents = a.documents
-	w := payloadWorker{App: a, normalizer: n, newValues: newNewValueCounter(a.log, a.metrics)}
+	w := payloadWorker{App: a, normalizer: n, newValues: newNewValueCounter(a.log, a.metrics),
+		retryLines: newRetryLines()}
 	return a.store.Consume(ctx, publisher.ConsumeOptions{
 		Workers:   a.config.Normalize.Workers,
 		Exclusive: a.config.Store.IsEmbedded(), // ensured by the lock on its directory
@@ -31,7 +34,12 @@ type payloadWorker struct {
 	*App
 	normalizer *kycbridge.Normalizer
 	newValues  *newValueCounter
+	retryLines *rate.Limiter // of the log lines about payloads that are tried again
 }
+
+// newRetryLines allows ten lines a minute: a store or a bus that takes nothing fails all payloads at once, each again
+// and again.
+func newRetryLines() *rate.Limiter { return rate.NewLimiter(rate.Every(time.Minute/10), 10) }
 
 // work makes one attempt at a stored payload; a failed one is repeated after the returned time.
 func (w payloadWorker) work(
@@ -49,7 +57,7 @@ func (w payloadWorker) work(
 }
 
 // logProcessed logs the result of a payload; a success only at debug level, because the receipt was logged
-// already.
+// already, and so a failure that is one of many.
 func (w payloadWorker) logProcessed(
 	p kycbridge.Payload, done kycbridge.Processed, attempt int, retryIn time.Duration, err error,
 ) {
@@ -59,7 +67,11 @@ func (w payloadWorker) logProcessed(
 	case errors.Is(err, publisher.ErrEndLost):
 		w.log.Debug("payload waits until lost events are regenerated", fields...) // the loss itself has one line
 	case err != nil && retryIn > 0:
-		w.log.Warn("payload not processed, trying again",
+		level := zapcore.WarnLevel
+		if !w.retryLines.Allow() {
+			level = zapcore.DebugLevel
+		}
+		w.log.Log(level, "payload not processed, trying again",
 			append(fields, zap.Int("attempt", attempt), zap.Duration("in", retryIn), zap.Error(err))...)
 	case err != nil:
 		w.log.Error("payload quarantined, no event came of it",
