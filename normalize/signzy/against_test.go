@@ -365,6 +365,8 @@ func TestReviewSaysWhy(t *testing.T) {
 		{"documentIntelligence2/predictedIdTypeFront/FDSIDList/dDescription", `"Driving License"`,
 			"document.type_not_accepted", "document_recognition"},
 		{"externalApiResponses/0/response/overallStatus", `"False"`, "data.registry_mismatch", ""},
+		{"externalApiResponses/0/response", `{"overallStatus":"True","response":{"verified":false}}`,
+			"data.registry_mismatch", ""},
 		{"externalApiResponses/0/response/name", `[{"registry":{"overallstatus":false}}]`, "data.registry_mismatch", ""},
 		{"externalApiResponses/0", `{"api":"AML screening","response":{"overallStatus":"False"}}`, "data.registry_mismatch",
 			"aml"},

@@ -202,13 +202,16 @@ func (e *evidence) lookUp(i int, call document.Object) {
 	e.add(c)
 }
 
-// failedWithin returns an overallStatus that is False anywhere in a response, which is a free object: a look-up of
-// several registries may have one for each.
+// failedWithin returns an overallStatus or a verified that is False anywhere in a response, which is a free object: a
+// look-up of several registries may have one for each. The vendor's look-ups of a person's data state their result as
+// verified (https://docs.signzy.com/us-apis/identity-verify-lite).
 func failedWithin(v any) (a answer) {
 	switch v := v.(type) {
 	case map[string]any:
-		if a = answerAt(v, "overallStatus"); a.failed() {
-			return a
+		for _, member := range [...]string{"overallStatus", "verified"} {
+			if a = answerAt(v, member); a.failed() {
+				return a
+			}
 		}
 		for _, member := range values.Sorted(v) {
 			if a = failedWithin(v[member]); a.failed() {
