@@ -382,7 +382,8 @@ func benchStreams(b *testing.B, body body.Body) {
 	parallel("publish_64", func(ctx context.Context) error {
 		p := payload()
 		k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
-		e := kycbridge.Outgoing{Event: &event.Event{ID: event.ID(p.VerificationID, 1)}, Kind: event.KindCompleted, Body: p.Body}
+		e := kycbridge.Outgoing{Event: &event.Event{ID: event.ID(p.VerificationID, 1)}, Kind: event.KindCompleted,
+			Body: p.Body}
 		return bus.Publish(ctx, k, e, 0)
 	})
 }
