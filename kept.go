@@ -152,6 +152,9 @@ type Tombstone struct {
 	Refused        int       `json:"refused"`
 	Events         int       `json:"events"`
 	Watches        int       `json:"watches"`
+	// Revision is the newest one that was erased, now or earlier; 0: none, or not recorded. A later history goes on
+	// from it, so that consumers who remember it do not take the new one for old.
+	Revision int `json:"revision,omitempty"`
 	// Marks identify the erased payloads of the log, so that repetitions are recognized.
 	Marks Marks `json:"marks,omitempty"`
 }

@@ -27,6 +27,7 @@ type Fact struct {
 	VerificationID string
 	Payload        event.PayloadRef // the payload that states it
 	Via            event.Via        // how kycbridge received it
+	Erased         int              // the newest erased revision: a history that begins with the fact goes on from it
 	Notice         bool             // from kycbridge, not from the provider
 	JudgeAgain     bool             // even if it has made an event
 	// OurClock: OccurredAt is of kycbridge's clock: the time of the callback that triggered the fetch.
@@ -102,11 +103,11 @@ func (f Fact) isJudgedAgain(last *Revision) bool {
 	return f.JudgeAgain && (reopened == nil || !reopened.after(f.moment()))
 }
 
-// newRevision creates revision 1.
+// newRevision creates the first revision: 1, or the one after those that were erased.
 func newRevision(f Fact) Revision {
 	d := Revision{Data: event.Data{
 		VerificationID: f.VerificationID,
-		Revision:       1,
+		Revision:       f.Erased + 1,
 		Account:        f.Account.Name,
 		Status:         event.StatusCreated,
 		Decision:       event.Decision{Outcome: event.OutcomeNone},

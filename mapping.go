@@ -63,6 +63,7 @@ func (n *Normalizer) fact(a *Account, p Payload, doc document.Object) (Fact, err
 		VerificationID: p.VerificationID,
 		Payload:        event.PayloadRef{ID: p.ID, Digest: p.Digest, Mapping: n.Mapping, AdmittedBy: p.admittedBy()},
 		Via:            p.Via,
+		Erased:         p.Erased,
 		Notice:         p.Notice,
 		OurClock:       !p.TriggeredAt.IsZero() && o.OccurredAt.Equal(p.TriggeredAt),
 		ReceivedAt:     p.ReceivedAt,

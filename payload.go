@@ -32,6 +32,7 @@ type Payload struct {
 	Header      map[string]string // allow-listed request headers, never a credential or signature
 	Addressed   AccountKey        // of a callback to an unknown account: the account in its address
 	Body        []byte            // unchanged
+	Erased      int               // newest revision of its verification that was erased before it was stored; 0: none
 	Seq         uint64            // in the payload log; 0: not known
 	Again       bool              // it may have been processed before
 	// ReadAt is when a payload that was stored before was read, in order to store it again; zero: it has just been

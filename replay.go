@@ -226,7 +226,7 @@ func (r *Replayer) wasErased(ctx context.Context, p Payload) (bool, error) {
 // revision creates the event from the published state to the current result.
 func (r *Replayer) revision(out Recomputed) Outgoing {
 	next := *out.After
-	next.Revision, next.Supersedes = 1, ""
+	next.Revision, next.Supersedes = out.newest.Erased+1, ""
 	next.Provider.Event.Via = event.ViaReplay
 	if before := out.Before; before != nil {
 		next.Revision = before.Revision + 1

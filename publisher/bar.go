@@ -96,13 +96,14 @@ func (s *Store) appendOnce(
 		if p.Via.Asked() {
 			since = p.ReceivedAt
 		}
-		if since.IsZero() {
-			continue
-		}
-		if t, err := s.Tombstone(ctx, k); err != nil {
+		t, err := s.Tombstone(ctx, k)
+		switch {
+		case err != nil:
 			return ack, err
-		} else if t != nil && t.At.After(since) {
+		case t != nil && !since.IsZero() && t.At.After(since):
 			return ack, kycbridge.ErrErased
+		case t != nil:
+			continueAfter(sent.msg, t)
 		}
 	}
 }

@@ -28,6 +28,7 @@ const (
 	headerTrigger     = "Kyc-Trigger"
 	headerTriggeredAt = "Kyc-Triggered-At"
 	headerNotice      = "Kyc-Notice"
+	headerErased      = "Kyc-Erased-Revision" // the newest erased revision of the verification; absent: none
 	headerType        = "Content-Type"
 	headerRequest     = "Http-" // prefix of the name of a stored request header
 )
@@ -108,6 +109,9 @@ func payloadOf(subject string, h nats.Header, body []byte) kycbridge.Payload {
 		Body:        body,
 	}
 	p.Reference, _ = url.QueryUnescape(h.Get(headerReference))
+	if v := h.Get(headerErased); v != "" {
+		p.Erased, _ = strconv.Atoi(v)
+	}
 	for _, name := range [...]string{"Traceparent", "Content-Encoding"} { // needed for processing
 		if v := h.Get(headerRequest + name); v != "" {
 			if p.Header == nil {

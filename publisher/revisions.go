@@ -53,6 +53,25 @@ func (b *Bus) RevisionOf(ctx context.Context, k kycbridge.Key, payloadID string)
 	return 0, nil
 }
 
+// NewestRevision is the highest revision of the stored events of a verification, 0 if there is none. Events that cannot
+// be read are counted.
+func (b *Bus) NewestRevision(ctx context.Context, k kycbridge.Key) (newest int, err error) {
+	stored, err := b.eventsOf(ctx, k)
+	if err != nil {
+		return 0, fmt.Errorf("read revisions: %w", err)
+	}
+	for _, raw := range stored {
+		if !isEvent(raw.Header) {
+			continue
+		}
+		newest++
+		if e, err := event.Decode(raw.Data); err == nil { // the revision is not encrypted
+			newest = max(newest, e.Data.Revision)
+		}
+	}
+	return newest, nil
+}
+
 // CountRevisions counts the events of a verification without reading their content.
 func (b *Bus) CountRevisions(ctx context.Context, k kycbridge.Key) (n int, err error) {
 	stored, err := b.eventsOf(ctx, k)

@@ -33,6 +33,7 @@ type Store struct {
 	polls      jetstream.Stream // timers and due watches
 	starts     jetstream.Stream // idempotency keys
 	tombstones jetstream.Stream // erased verifications
+	erased     erasedVerifications
 	erasures   erasures         // the record of erasures that was read last
 	legalHolds jetstream.Stream // verifications that must not be erased
 	shelves    map[kycbridge.Shelf]jetstream.Stream

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"kycbridge/event"
+	"kycbridge/internal/archive"
 	"kycbridge/test/wait"
 )
 
@@ -105,9 +106,24 @@ func (c *crossing) purge(t *testing.T, round int, erase func()) {
 	_, events, _ := run(t, "kycbridge", "events", "--url", c.events, "--json")
 	first, _, _ := strings.Cut(events, "\n")
 	var e event.Event
-	if err := json.Unmarshal([]byte(first), &e); err != nil || e.Data.Revision != 1 {
-		t.Errorf("round %d: the new history begins with %q, %v", round, first, err)
+	if err := json.Unmarshal([]byte(first), &e); err != nil {
+		t.Fatalf("round %d: the new history begins with %q, %v", round, first, err)
 	}
+	if erased := c.erasedRevision(t); erased == 0 || e.Data.Revision != erased+1 || e.Data.Supersedes != "" {
+		t.Errorf("round %d: the new history begins with revision %d, which supersedes %q; the newest erased one is %d", round,
+			e.Data.Revision, e.Data.Supersedes, erased)
+	}
+}
+
+// erasedRevision is the newest revision in the tombstone.
+func (c *crossing) erasedRevision(t *testing.T) int {
+	t.Helper()
+	var counted archive.Erasure
+	text := c.bridges[0].tool(t, "payloads", "purge", "--verification", c.verification(), "--dry-run", "--json")
+	if err := json.Unmarshal([]byte(text), &counted); err != nil || counted.Before == nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return counted.Before.Revision
 }
 
 // post sends callbacks until ctx ends. A callback that is in progress then is still answered.

@@ -215,8 +215,9 @@ func printTimeline(s screen, f archive.Found, t archive.Timeline) error {
 	if _, err := fmt.Fprintln(s.w); err != nil {
 		return err
 	}
+	first := firstRevision(t)
 	for _, step := range t.Steps {
-		if err := printStep(s, step); err != nil {
+		if err := printStep(s, step, step.Revision == first); err != nil {
 			return err
 		}
 	}
@@ -227,11 +228,20 @@ func printTimeline(s screen, f archive.Found, t archive.Timeline) error {
 	return nil
 }
 
+// firstRevision is the revision with which a history begins: after an erasure it is not 1.
+func firstRevision(t archive.Timeline) int {
+	i := slices.IndexFunc(t.Steps, func(s archive.Step) bool { return s.Revision > 0 })
+	if i < 0 || t.Cut {
+		return 1
+	}
+	return t.Steps[i].Revision
+}
+
 // mostChanges limits the printed changes of one revision.
 const mostChanges = 8
 
-// printStep prints one step of a timeline.
-func printStep(s screen, step archive.Step) error {
+// printStep prints one step of a timeline. Of the first revision it lists no changes: everything in it is new.
+func printStep(s screen, step archive.Step, isFirst bool) error {
 	at := s.paint(shortTime(step.At), dimHue)
 	if step.Kind != archive.StepEvent {
 		_, err := fmt.Fprintln(s.w, at+"  "+printable(fmt.Sprintf("%-11s  %s  %s", step.Via, orNone(step.Event),
@@ -252,8 +262,8 @@ func printStep(s screen, step archive.Step) error {
 	if len(step.Reasons) > 0 {
 		words = append(words, printable(strings.Join(step.Reasons, " · ")))
 	}
-	if _, err := fmt.Fprintln(s.w, strings.Join(words, "  ")); err != nil || step.Revision == 1 {
-		return err // everything in the first revision is new
+	if _, err := fmt.Fprintln(s.w, strings.Join(words, "  ")); err != nil || isFirst {
+		return err
 	}
 	for i, d := range step.Changed {
 		if i == mostChanges {

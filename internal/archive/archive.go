@@ -88,6 +88,8 @@ type Barrier interface {
 type Events interface {
 	// CountRevisions counts events without reading them, so it needs no key for encrypted events.
 	CountRevisions(ctx context.Context, k kycbridge.Key) (int, error)
+	// NewestRevision is the highest revision of the stored events, 0 without events.
+	NewestRevision(ctx context.Context, k kycbridge.Key) (int, error)
 	// KeyOf returns the account of a verification with events, also one that is not configured, or kycbridge.ErrNotFound.
 	KeyOf(ctx context.Context, verificationID string) (kycbridge.Key, error)
 	Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridge.State) error) error

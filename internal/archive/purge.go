@@ -58,6 +58,7 @@ func (a *Archive) Purge(ctx context.Context, verificationID string, dryRun bool)
 	}
 	if p.out.Before != nil {
 		p.marks, p.out.Before.Marks = p.out.Before.Marks, ""
+		p.out.Revision = p.out.Before.Revision
 	}
 	if dryRun {
 		return p.out, p.counted(ctx)
@@ -189,6 +190,9 @@ func (p *purge) round(ctx context.Context) error {
 			return fmt.Errorf("erase %s: %w", shelf, err)
 		}
 	}
+	if err := p.recordRevision(ctx); err != nil {
+		return err
+	}
 	events, err := p.Bus.EraseEvents(ctx, p.key)
 	p.out.Events += events
 	if err != nil {
@@ -281,6 +285,16 @@ func (p *purge) findBy(ctx context.Context, q kycbridge.KeptQuery, each func(kyc
 		k.Body = nil
 		return each(k)
 	})
+}
+
+// recordRevision records the newest revision before it is erased: a later history goes on from it.
+func (p *purge) recordRevision(ctx context.Context) error {
+	newest, err := p.Events.NewestRevision(ctx, p.key)
+	if err != nil || newest <= p.out.Revision {
+		return err
+	}
+	p.out.Revision = newest
+	return p.writeTombstone(ctx)
 }
 
 // writeTombstone records what was erased so far.

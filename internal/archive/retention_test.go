@@ -148,6 +148,7 @@ func (s *shelfOfTime) Unfinished(context.Context, kycbridge.Shelf) ([]kycbridge.
 }
 
 func (s *shelfOfTime) CountRevisions(context.Context, kycbridge.Key) (int, error) { return 0, nil }
+func (s *shelfOfTime) NewestRevision(context.Context, kycbridge.Key) (int, error) { return 0, nil }
 func (s *shelfOfTime) Revisions(context.Context, kycbridge.Key, func(kycbridge.State) error) error {
 	return nil
 }

@@ -269,14 +269,18 @@ func (j *Judge) verification(v *Verification) {
 	j.end(v, id, facts, first, history)
 }
 
-// chain checks the sequence of revisions.
+// chain checks the sequence of revisions. That of an erased verification goes on from the erased ones.
 func (j *Judge) chain(v *Verification, id string, history []Event) {
+	erased := 0
+	if len(history) > 0 && !v.erased().IsZero() {
+		erased = history[0].Data.Revision - 1
+	}
 	for i, e := range history {
 		supersedes := ""
 		if i > 0 {
 			supersedes = history[i-1].ID
 		}
-		if e.Data.Revision != i+1 || e.Data.Supersedes != supersedes {
+		if e.Data.Revision != erased+i+1 || e.Data.Supersedes != supersedes {
 			j.find("forked", "%s (purged %v): at place %d stands %s, which supersedes %q", id, !v.erased().IsZero(), i+1, e,
 				e.Data.Supersedes)
 		}

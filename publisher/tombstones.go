@@ -1,0 +1,119 @@
+package publisher
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+)
+
+const (
+	// erasedDelay is how old the set of erased verifications may be. A bar keeps the payloads of a verification out of the
+	// log for longer than that after its tombstone was written.
+	erasedDelay = 250 * time.Millisecond
+	// erasedWait is how long a payload waits for the set to be read, and erasedRetry for how long it is not read again
+	// after a failure.
+	erasedWait, erasedRetry = time.Second, 5 * time.Second
+)
+
+// erasedVerifications is the set of verifications that have a tombstone, as digests, so that a payload of any other
+// needs no request to the server: some 20 bytes for each.
+type erasedVerifications struct {
+	reading sync.Mutex // held by the caller that reads what is new
+
+	mu    sync.RWMutex
+	marks map[uint64]struct{}
+	end   uint64    // of what was read of the stream of tombstones
+	whole bool      // everything was read once
+	began time.Time // of the last reading
+	valid time.Duration
+}
+
+// has reports whether the set contains a verification, and whether it is recent. Before everything was read once, any
+// verification may have a tombstone.
+func (e *erasedVerifications) has(verificationID string, now time.Time) (has, recent bool) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	_, has = e.marks[kycbridge.PayloadMark(verificationID)]
+	wall := now.Round(0).Sub(e.began.Round(0)) // which continues while the machine is suspended
+	return has || !e.whole, max(now.Sub(e.began), wall) < e.valid && wall >= 0
+}
+
+// add adds the verification that a message names.
+func (e *erasedVerifications) add(verificationID string, seq uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.marks == nil {
+		e.marks = map[uint64]struct{}{}
+	}
+	e.marks[kycbridge.PayloadMark(verificationID)] = struct{}{}
+	e.end = seq
+}
+
+// read records that everything up to the sequence end was read since began, or that this failed.
+func (e *erasedVerifications) read(end uint64, began time.Time, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.began, e.valid = began, erasedDelay; err != nil {
+		e.valid = erasedRetry
+		return
+	}
+	e.end, e.whole = end, true
+}
+
+// tombstoneOfErased is the tombstone of a verification; nil if it was not erased. It may miss one that is younger than
+// erasedDelay. If the tombstones cannot be read at present, those that are known count: callbacks must not depend on
+// another stream than theirs.
+func (s *Store) tombstoneOfErased(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error) {
+	if !s.nc.IsConnected() {
+		return nil, nil // nothing can be stored either
+	}
+	isErased, isRecent := s.erased.has(k.VerificationID, time.Now())
+	if !isRecent {
+		s.readErasedVerifications(ctx)
+		isErased, _ = s.erased.has(k.VerificationID, time.Now())
+	}
+	if !isErased {
+		return nil, nil
+	}
+	return s.Tombstone(ctx, k)
+}
+
+// readErasedVerifications adds the tombstones that were written since the last time.
+func (s *Store) readErasedVerifications(ctx context.Context) {
+	e := &s.erased
+	e.reading.Lock()
+	defer e.reading.Unlock()
+	if _, isRecent := e.has("", time.Now()); isRecent {
+		return // another caller has just read them
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, erasedWait)
+	defer cancel()
+	end, err := s.newest(ctx, s.names.tombstones())
+	if err == nil && end != e.end {
+		from := e.end + 1
+		if end < e.end {
+			from = 1 // the stream has become shorter
+		}
+		err = s.readSubject(ctx, s.tombstones, s.names.join("tombstone.>"), from, func(raw *jetstream.RawStreamMsg) error {
+			if t, ok := s.tombstoneOf(raw.Subject, raw.Data); ok {
+				e.add(t.VerificationID, raw.Sequence)
+			}
+			return nil
+		})
+	}
+	e.read(end, began, err)
+}
+
+// continueAfter makes the history that m begins, if it does, go on from the erased one.
+func continueAfter(m *nats.Msg, t *kycbridge.Tombstone) {
+	if t.Revision > 0 {
+		m.Header[headerErased] = []string{strconv.Itoa(t.Revision)}
+	}
+}
