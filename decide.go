@@ -129,17 +129,15 @@ func (d *Revision) answeredSince(f Fact) bool {
 }
 
 // applyAnswer applies the answer to the request f that was received before f was: was, the state of d before f, is
-// then the progress since the answer. The order of two clocks is not known precisely enough for that.
+// then the progress since the answer.
 func (d *Revision) applyAnswer(f Fact, was Revision) {
-	answer, at := f.Known.Answered, f.moment()
-	isInOrder := answer == nil || at.Untimed || answer.Untimed || answer.Ours != at.Ours || !answer.after(at)
 	isProgress := was.Decision.Outcome == event.OutcomeNone && !was.Status.Terminal() && !was.inDoubt()
-	if f.Decision.Outcome != event.OutcomeResubmit || isInOrder || !isProgress {
+	if f.Decision.Outcome != event.OutcomeResubmit || f.Known.Answer == nil || !isProgress {
 		return
 	}
 	d.Status, d.StatusDetail, d.Decision = was.Status, was.StatusDetail, was.Decision
-	d.Reasons, d.RequiredActions = was.Reasons, was.RequiredActions
-	d.Memory.Answered = answer
+	d.Reasons, d.RequiredActions, d.Payload.Confirmed = was.Reasons, was.RequiredActions, was.Payload.Confirmed
+	d.Memory.Answered = f.Known.Answer
 }
 
 // resolveUntimed compares two verdicts of which one is untimed, f and the current one: they are equal, or

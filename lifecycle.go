@@ -60,6 +60,7 @@ type Known struct {
 	Doubt     *Doubt         // a doubt that the fact does not settle; nil: none
 	Revoked   *Revoked       // the approval that the newest reopening has revoked, if it had no event then
 	Answered  *Moment        // when the applicant last submitted a step
+	Answer    *Moment        // and when first after the fact
 	Maker     *MakersVerdict // the maker's newest verdict
 }
 

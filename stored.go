@@ -42,8 +42,11 @@ func (n *Normalizer) readStored(
 // add adds g, the next stored fact of the attempt of f.
 func (t *storedFacts) add(g, f Fact, last *Revision) {
 	at := g.moment()
-	if g.Submission && !g.Via.Asked() && (t.Answered == nil || at.after(*t.Answered)) {
-		t.Answered = &at // a fetched body states that the steps are complete, not since when
+	if g.submits() && (t.Answered == nil || at.after(*t.Answered)) {
+		t.Answered = &at
+	}
+	if g.answers(f) && (t.Answer == nil || t.Answer.after(at)) {
+		t.Answer = &at
 	}
 	g.Known.Answered, g.Known.Revoked = t.Answered, last.revokedUnseen(t.decisive)
 	if last.repeatsRevoked(g) {
@@ -68,6 +71,17 @@ func (t *storedFacts) add(g, f Fact, last *Revision) {
 	if f.Attempt.ID != "" && g.Attempt.ID == f.Attempt.ID && !at.after(f.moment()) {
 		t.earlier = append(t.earlier, g.Observation)
 	}
+}
+
+// submits reports whether f states when the applicant submitted a step. A fetched body states that the steps are
+// complete, not since when.
+func (f Fact) submits() bool { return f.Submission && !f.Via.Asked() }
+
+// answers reports whether the applicant submitted a step in f after the request g. The order of two clocks is not known
+// precisely enough for that.
+func (f Fact) answers(g Fact) bool {
+	at, asked := f.moment(), g.moment()
+	return f.submits() && !at.Untimed && !asked.Untimed && at.Ours == asked.Ours && at.after(asked)
 }
 
 // higherVerdict is a verdict of a higher stage than that of the verdict f, unless a verdict of at least

@@ -574,6 +574,7 @@ var idwiseWords = map[string][4]string{
 	"result_refused":    {"result", "Refer", "Rejected", "Rejected"},
 	"result_but":        {"result", "Complete", "", "Rejected"},
 	"result_incomplete": {"result", "Incomplete"},
+	"result_resubmit":   {"result", "Refer", "Resubmission Requested", "Refer"},
 	"summary":           {"summary"},
 }
 

@@ -27,6 +27,10 @@ func idwiseDecision(system, manual, final string) Fact {
 	f := idwiseSystem[system]
 	word := system
 	switch manual {
+	case "Resubmission Requested":
+		f = Fact{Word: Resubmit, Status: "requires_input", Outcome: "resubmit", Actions: true,
+			Stage: "manual_review", Rank: 2}
+		word = system // the final decision repeats it
 	case "Approved", "Rejected":
 		f = Fact{Word: Verdict, Status: "completed", Outcome: outcomes[manual], Final: true,
 			Stage: "manual_review", Rank: 2}

@@ -467,16 +467,20 @@ func (m *Machine) decide(f Fact) {
 	m.conclude(f)
 }
 
-// answer applies the newest submission that was received before the request f and made after it, to an open
-// verification without a decision: was is its state.
+// answer applies the first submission after the request f, if it was received before f, to an open verification without
+// a decision: was is its state.
 func (m *Machine) answer(f Fact, was State) {
 	if f.Word != Resubmit || was.Outcome != "none" || was.InDoubt || over(was.Status) {
 		return
 	}
+	var first *Fact
 	for _, s := range m.answers {
-		if s.Attempt == f.Attempt && !s.Untimed && s.At > max(f.At, m.answered) {
-			m.State, m.answered = was, s.At
+		if s.Attempt == f.Attempt && !s.Untimed && s.At > f.At && (first == nil || s.At < first.At) {
+			first = &s
 		}
+	}
+	if first != nil {
+		m.State, m.answered = was, first.At
 	}
 }
 
