@@ -196,8 +196,9 @@ func (d *Revision) applyOfAttempt(f Fact, at attemptOrder, was string) (stale bo
 		d.startAttempt(f)
 	}
 	d.Memory.addStored(f.Known, f.moment())
-	isRejection := f.Effect != EffectVerdict || f.Decision.Outcome == event.OutcomeRejected
-	if !isRejection && d.Decision.Outcome == event.OutcomeRejected {
+	isOther := f.Effect == EffectVerdict && f.Decision.Outcome != event.OutcomeRejected
+	known := d.Decision.Outcome
+	if isOther && known == event.OutcomeRejected || f.approves() && known == event.OutcomeReview {
 		d.Memory.Cross, _ = d.Memory.Cross.merge(f.Known.Cross) // the rejection of another source changed nothing
 	}
 	f.Observation = d.checkContradiction(f)

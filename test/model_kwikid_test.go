@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"kycbridge"
 	"kycbridge/event"
 	"kycbridge/test/model"
 )
@@ -118,5 +119,27 @@ func TestModelKwikIDLate(t *testing.T) {
 					return m
 				})
 		})
+	}
+}
+
+// TestRejectionStoredAfterAReview: a checker's rejection by webhook, stored after a session with a review that was
+// requested later, contradicts the approval of the next session.
+func TestRejectionStoredAfterAReview(t *testing.T) {
+	table, err := sharedProviders()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, write := newProductPath(table["kwikid"], kycbridge.Settings{Own: table["kwikid"].Decode(nil)}), kwikid(false)
+	for _, m := range []message{
+		write(1, act{Do: "session overruled"}),
+		write(0, act{Do: "hook Checker Rejected"}),
+		write(2, act{Do: "session checker_approved"}),
+	} {
+		if _, err := p.receive(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := p.seen(); got.Outcome != "none" || !got.Contradiction {
+		t.Errorf("%+v", got)
 	}
 }

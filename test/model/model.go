@@ -205,7 +205,8 @@ func (m *Machine) compare(f Fact) Fact {
 		m.cross, _ = Cross{}.with(f)
 		return f
 	}
-	if f.Word == Verdict && f.Outcome != "rejected" && m.Outcome == "rejected" {
+	isAdverse := m.Outcome == "rejected" || m.Outcome == "review" && f.Outcome == "approved"
+	if f.Word == Verdict && f.Outcome != "rejected" && isAdverse {
 		known := m.storedCross(f)
 		m.cross, _ = m.cross.with(Fact{Cross: Cross{Webhook: known.Webhook}, Received: known.webhookAt})
 		m.cross, _ = m.cross.with(Fact{Cross: Cross{API: known.API}, Received: known.apiAt})
