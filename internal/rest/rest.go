@@ -379,7 +379,10 @@ func (call Call) fill(req *http.Request) {
 // refusal returns the error for an answer other than 2xx.
 func (c *Client) refusal(call Call, res *http.Response) error {
 	defer res.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(res.Body, errorBodyBytes))
+	var body []byte
+	if res.StatusCode != http.StatusSwitchingProtocols { // then it is the connection itself, which no timeout ends
+		body, _ = io.ReadAll(io.LimitReader(res.Body, errorBodyBytes))
+	}
 	e := &kycbridge.ProviderError{Kind: kindOf(res.StatusCode), Call: call.Name, Status: res.StatusCode,
 		RetryAfter: retryAfter(res.Header, time.Now()), Sent: true}
 	if call.Explain != nil {

@@ -549,6 +549,35 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 }
 
+// The body of a 101 is the connection, which no timeout of a request ends.
+func TestAnotherProtocolIsRefused(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { conn.Close() })
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+	}))
+	t.Cleanup(s.Close)
+	c, failed := New(Options{Concurrency: 1, RequestsPerSecond: 1000}), make(chan error, 1)
+	for range 2 { // the second one needs the slot of the first
+		go func() {
+			_, err := c.Do(t.Context(), Call{Name: "ask", URL: s.URL})
+			failed <- err
+		}()
+		select {
+		case err := <-failed:
+			if e := asError(t, err); e.Kind != kycbridge.ProviderMalformed || e.Status != http.StatusSwitchingProtocols {
+				t.Errorf("got %+v", e)
+			}
+		case <-time.After(5 * time.Second * wait.Slowdown):
+			t.Fatal("the call does not end")
+		}
+	}
+}
+
 func TestClean(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "", " a ": "a", "a\r\n\tb": "a b", "<html>x": "", " \n<html>": "", "a\x00b": "a b", "a\u2028b": "a b",
