@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"kycbridge"
 	"kycbridge/internal/rest"
@@ -46,7 +47,7 @@ func FuzzText(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		expiry(s)
+		expiry(s, time.Now())
 		if at := seconds(Text(s)); !at.IsZero() && at.Year() < -1 {
 			t.Errorf("%v", at)
 		}

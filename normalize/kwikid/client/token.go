@@ -55,13 +55,13 @@ func (c *Client) renew(ctx context.Context) (string, time.Time, error) {
 	if errors.As(err, &e) {
 		e.Sent = false
 	}
-	return answer.Token, expiry(answer.Token), err
+	return answer.Token, expiry(answer.Token, time.Now()), err
 }
 
-// expiry reads the expiry of a JWT without verifying the JWT: the vendor neither documents a lifetime nor sends
-// one with the token. It returns the zero time if it cannot read the expiry; then the token is used until the
-// vendor refuses it.
-func expiry(token string) time.Time {
+// expiry reads the expiry of a new JWT without verifying the JWT: the vendor neither documents a lifetime nor sends
+// one with the token. If it cannot be true, because the clocks differ, the lifetime from issue to expiry is counted
+// from now. The zero time means that nothing can be read; then the token is used until the vendor refuses it.
+func expiry(token string, now time.Time) time.Time {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
 		return time.Time{}
@@ -72,10 +72,25 @@ func expiry(token string) time.Time {
 	}
 	var claims struct {
 		Exp float64 `json:"exp"`
+		Iat float64 `json:"iat"`
 	}
 	if json.Unmarshal(payload, &claims) != nil || claims.Exp <= 0 || claims.Exp > 1<<40 {
 		return time.Time{}
 	}
-	whole, fraction := math.Modf(claims.Exp)
+	at := instant(claims.Exp)
+	if claims.Iat > 0 && claims.Iat < claims.Exp {
+		life := at.Sub(instant(claims.Iat))
+		if left := at.Sub(now); left <= 0 || left > life {
+			return now.Add(life)
+		}
+	}
+	if !at.After(now) {
+		return time.Time{}
+	}
+	return at
+}
+
+func instant(seconds float64) time.Time {
+	whole, fraction := math.Modf(seconds)
 	return time.Unix(int64(whole), int64(fraction*1e9))
 }
