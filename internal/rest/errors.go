@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -50,11 +51,16 @@ func Clean(s string) string {
 	return strings.ToValidUTF8(s, "?")
 }
 
-// retryAfter parses the Retry-After header, which contains seconds or a date; 0 if it contains neither.
+// retryAfter parses the Retry-After header, which contains seconds or a date; 0 if it contains neither. A date is
+// compared with the header Date, if there is one: both are of the provider's clock.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	v := h.Get("Retry-After")
-	if seconds, err := strconv.Atoi(v); err == nil && seconds > 0 {
+	seconds, err := strconv.Atoi(v)
+	if (err == nil || errors.Is(err, strconv.ErrRange)) && seconds > 0 {
 		return time.Duration(min(seconds, 86400)) * time.Second
+	}
+	if theirs, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = theirs
 	}
 	if at, err := http.ParseTime(v); err == nil && at.After(now) {
 		return min(at.Sub(now), 24*time.Hour)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -458,11 +459,20 @@ func TestRetryAfterForms(t *testing.T) {
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
 		"": 0, "x": 0, "-1": 0, "0": 0, "7": 7 * time.Second, "9999999": 24 * time.Hour,
+		"99999999999999999999": 24 * time.Hour, "-99999999999999999999": 0,
 		"Mon, 02 Mar 2026 09:00:30 GMT": 30 * time.Second, "Mon, 02 Mar 2026 08:00:00 GMT": 0,
 		"Mon, 02 Mar 2030 08:00:00 GMT": 24 * time.Hour,
 	} {
 		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
 			t.Errorf("%q is %v", value, got)
+		}
+	}
+	// A provider's clock that is wrong by hours.
+	for _, theirs := range []time.Time{now.Add(-5 * time.Hour), now, now.Add(5 * time.Hour)} {
+		h := http.Header{"Date": {theirs.Format(http.TimeFormat)},
+			"Retry-After": {theirs.Add(time.Minute).Format(http.TimeFormat)}}
+		if got := retryAfter(h, now); got != time.Minute {
+			t.Errorf("a minute of a clock at %v is %v", theirs, got)
 		}
 	}
 }
@@ -689,6 +699,35 @@ func TestTokenThatIsRefusedTwice(t *testing.T) {
 	if _, err := broken.With(t.Context(), nil); asError(t, err).Kind != kycbridge.ProviderUnreachable {
 		t.Error(err)
 	}
+}
+
+// If a new token is refused too, a further one does not help: the provider is asked for none at each call.
+func TestTokenThatIsRefusedAlways(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		renewals := 0
+		token := NewToken(func(context.Context) (string, time.Time, error) {
+			renewals++
+			return strconv.Itoa(renewals), time.Time{}, nil
+		})
+		refuse := func() error {
+			_, err := token.With(t.Context(), func(string) (Answer, error) {
+				return Answer{}, &kycbridge.ProviderError{Kind: kycbridge.ProviderCredentials, Call: "ask"}
+			})
+			return err
+		}
+		for range 10 {
+			if e := asError(t, refuse()); e.Kind != kycbridge.ProviderCredentials || e.Call != "ask" {
+				t.Errorf("got %+v", e)
+			}
+		}
+		if renewals != 2 {
+			t.Errorf("%d renewals at once", renewals)
+		}
+		time.Sleep(refusedPause + time.Second)
+		if _ = refuse(); renewals != 3 {
+			t.Errorf("%d renewals after the pause", renewals)
+		}
+	})
 }
 
 // TestEchoedCredentials: a provider that repeats the request in its error does not make a credential known, neither as

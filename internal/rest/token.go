@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"kycbridge"
@@ -20,6 +21,8 @@ type Token struct {
 
 	refusal error     // the error of the last request, if the credentials were not accepted
 	again   time.Time // no token is requested before this time
+
+	doubted atomic.Pointer[doubt]
 }
 
 // refusedPause is the pause between two attempts with credentials that were not accepted: a provider
@@ -38,14 +41,32 @@ func (t *Token) With(ctx context.Context, do func(token string) (Answer, error))
 		return Answer{}, err
 	}
 	answer, err := do(token)
-	var e *kycbridge.ProviderError
-	if !errors.As(err, &e) || e.Kind != kycbridge.ProviderCredentials {
+	if !isRefused(err) || t.isDoubted(token) {
 		return answer, err
 	}
 	if token, err = t.get(ctx, token); err != nil {
 		return Answer{}, err
 	}
-	return do(token)
+	if answer, err = do(token); isRefused(err) {
+		t.doubted.Store(&doubt{token, time.Now().Add(refusedPause)})
+	}
+	return answer, err
+}
+
+func isRefused(err error) bool {
+	var e *kycbridge.ProviderError
+	return errors.As(err, &e) && e.Kind == kycbridge.ProviderCredentials
+}
+
+// doubt is a token that was refused when it was new. Until then another one is not expected to help.
+type doubt struct {
+	token string
+	until time.Time
+}
+
+func (t *Token) isDoubted(token string) bool {
+	d := t.doubted.Load()
+	return d != nil && d.token == token && time.Now().Before(d.until)
 }
 
 // get returns a token other than refused.
