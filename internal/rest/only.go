@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 )
@@ -10,7 +11,7 @@ import (
 // has the names as the caller wrote them. A member that is an object or a list is kept whole, so a name
 // should select only a member that is known to contain no secret.
 func Only(body []byte, names ...string) json.RawMessage {
-	kept := map[string]any{}
+	kept, body := map[string]any{}, bytes.TrimPrefix(body, byteOrderMark)
 	for _, name := range names {
 		put(kept, strings.Split(name, "."), body)
 	}

@@ -11,7 +11,8 @@ func TestOnly(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"id":"a","url":"https://secret.example/secret","token":"secret"}`: `{"id":"a"}`,
 		`{"ID":"a","Flow":{"Version":3,"token":"secret"}}`:                  `{"flow":{"version":3},"id":"a"}`,
-		`{"id":"a","Id":"b"}`: `{"id":"a"}`,
+		`{"id":"a","Id":"b"}`:   `{"id":"a"}`,
+		"\ufeff" + `{"id":"a"}`: `{"id":"a"}`,
 		`{"flow":{"version":3,"test":true,"key":"secret"},"result":{"id":"secret"}}`: `{"flow":{"test":true,"version":3}}`,
 		`{"ttl":null,"steps":[]}`: `{"steps":[],"ttl":null}`,
 		`{"flow":"secret"}`:       ``,

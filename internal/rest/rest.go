@@ -141,9 +141,12 @@ type Answer struct {
 	Body        []byte
 }
 
+// JSON is the body without a byte order mark.
+func (a Answer) JSON() []byte { return bytes.TrimPrefix(a.Body, byteOrderMark) }
+
 // Decode reads the answer as JSON into v.
 func (a Answer) Decode(v any) error {
-	if err := json.Unmarshal(bytes.TrimPrefix(a.Body, byteOrderMark), v); err != nil {
+	if err := json.Unmarshal(a.JSON(), v); err != nil {
 		return errors.New("the answer is not the JSON that was expected") // err may quote it
 	}
 	return nil
@@ -152,7 +155,7 @@ func (a Answer) Decode(v any) error {
 // Lenient is like Decode, for an answer that is passed on: a member of an unexpected JSON type counts as
 // absent.
 func (a Answer) Lenient(v any) error {
-	err := json.Unmarshal(bytes.TrimPrefix(a.Body, byteOrderMark), v)
+	err := json.Unmarshal(a.JSON(), v)
 	var kind *json.UnmarshalTypeError
 	if err == nil || errors.As(err, &kind) && kind.Field != "" {
 		return nil
@@ -376,6 +379,9 @@ func (call Call) fill(req *http.Request) {
 	}
 }
 
+// isRead reports whether a call reads from the API.
+func (call Call) isRead() bool { return !call.aside && (call.Method == "" || call.Method == http.MethodGet) }
+
 // refusal returns the error for an answer other than 2xx.
 func (c *Client) refusal(call Call, res *http.Response) error {
 	defer res.Body.Close()
@@ -385,6 +391,10 @@ func (c *Client) refusal(call Call, res *http.Response) error {
 	}
 	e := &kycbridge.ProviderError{Kind: kindOf(res.StatusCode), Call: call.Name, Status: res.StatusCode,
 		RetryAfter: retryAfter(res.Header, time.Now()), Sent: true}
+	body = bytes.TrimPrefix(body, byteOrderMark)
+	if e.Kind == kycbridge.ProviderNotFound && call.isRead() && len(body) > 0 && !json.Valid(body) {
+		e.Kind = kycbridge.ProviderUnavailable // a page of a gateway in front of the API, which knows no sessions
+	}
 	if call.Explain != nil {
 		// Before texts are shortened: a part of a secret is one too.
 		call.Explain(e, []byte(call.hider(c.options.Secrets).Replace(string(body))))

@@ -588,6 +588,50 @@ func TestAnotherProtocolIsRefused(t *testing.T) {
 	}
 }
 
+// A web page with 404 is a gateway's or a load balancer's, and reports nothing about what a call reads.
+func TestAPageSaysNothingAboutASession(t *testing.T) {
+	for body, want := range map[string]kycbridge.ProviderErrorKind{
+		"": kycbridge.ProviderNotFound, `{"message":"unknown"}`: kycbridge.ProviderNotFound,
+		"\ufeff{}": kycbridge.ProviderNotFound, "<html><h1>404</h1>": kycbridge.ProviderUnavailable,
+		"404 page not found\n": kycbridge.ProviderUnavailable, "default backend - 404": kycbridge.ProviderUnavailable,
+	} {
+		s := serve(t, http.StatusNotFound)
+		s.body = body
+		for method, want := range map[string]kycbridge.ProviderErrorKind{
+			http.MethodGet: want, http.MethodPost: kycbridge.ProviderNotFound, // which created nothing
+		} {
+			_, err := New(quick()).Do(t.Context(), Call{Name: "ask", Method: method, URL: s.URL})
+			if e := asError(t, err); e.Kind != want {
+				t.Errorf("%s, %q: got %+v", method, body, e)
+			}
+		}
+		res, err := New(quick()).Open(t.Context(), Call{Name: "file", URL: s.URL})
+		if err == nil {
+			res.Body.Close()
+		}
+		if e := asError(t, err); e.Kind != kycbridge.ProviderNotFound {
+			t.Errorf("file, %q: got %+v", body, e)
+		}
+	}
+}
+
+// What a token endpoint answers is not about the session or the request of the call that needs the token.
+func TestATokenEndpointKnowsNoSessions(t *testing.T) {
+	for kind, want := range map[kycbridge.ProviderErrorKind]kycbridge.ProviderErrorKind{
+		kycbridge.ProviderNotFound:    kycbridge.ProviderUnavailable,
+		kycbridge.ProviderInvalid:     kycbridge.ProviderForbidden,
+		kycbridge.ProviderCredentials: kycbridge.ProviderCredentials,
+	} {
+		token := NewToken(func(context.Context) (string, time.Time, error) {
+			return "", time.Time{}, &kycbridge.ProviderError{Kind: kind, Call: "token", Sent: true}
+		})
+		_, err := token.With(t.Context(), nil)
+		if e := asError(t, err); e.Kind != want || e.Sent {
+			t.Errorf("%s: got %+v", kind, e)
+		}
+	}
+}
+
 func TestClean(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "", " a ": "a", "a\r\n\tb": "a b", "<html>x": "", " \n<html>": "", "a\x00b": "a b", "a\u2028b": "a b",

@@ -90,8 +90,13 @@ func (t *Token) get(ctx context.Context, refused string) (string, error) {
 		var e *kycbridge.ProviderError
 		if errors.As(err, &e) {
 			e.Sent = false // the call that needs the token was not sent
-			if e.Kind == kycbridge.ProviderCredentials {
+			switch e.Kind {
+			case kycbridge.ProviderCredentials:
 				t.refusal, t.again = err, time.Now().Add(refusedPause)
+			case kycbridge.ProviderNotFound: // the token endpoint, not what the call is about
+				e.Kind = kycbridge.ProviderUnavailable
+			case kycbridge.ProviderInvalid: // by the configuration, not by the caller
+				e.Kind = kycbridge.ProviderForbidden
 			}
 		}
 		return "", err

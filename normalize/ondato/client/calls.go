@@ -67,7 +67,7 @@ func (c *Client) Token(ctx context.Context) (Token, error) {
 			}
 			e := &kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Call: callToken, Status: a.Status, Sent: true,
 				Err: errors.New("the answer holds no token")}
-			explainToken(e, a.Body)
+			explainToken(e, a.JSON())
 			return e
 		},
 	})

@@ -292,6 +292,8 @@ func TestSuccessesThatFailed(t *testing.T) {
 			failure{Kind: kycbridge.ProviderMalformed, Code: "Novel", Message: "Later."}},
 		"start of another reference": {"create_identity_verification", `{"id": "` + idvID +
 			`", "externalReferenceId": "ref-2"}`, create, failure{Kind: kycbridge.ProviderMalformed}},
+		"marked": {"get_identity_verification", "\ufeff" + `{"reason": "NotFound", "message": "Not there."}`, get,
+			failure{Kind: kycbridge.ProviderNotFound, Code: "NotFound", Message: "Not there."}},
 		"unknown verification": {"get_identity_verification", `{"reason": "NotFound", "message": "Not there."}`, get,
 			failure{Kind: kycbridge.ProviderNotFound, Code: "NotFound", Message: "Not there."}},
 		"another verification": {"get_identity_verification", `{"id": "` + kycID + `", "status": "Completed"}`, get,
@@ -542,6 +544,33 @@ func TestTokenExpires(t *testing.T) {
 	refused := int64(s.Stats().Answers[401])
 	if stats := s.Stats(); refused > late.Load() || int64(stats.Calls["token"]) > 3+refused {
 		t.Errorf("%d late, calls %v, answers %v", late.Load(), stats.Calls, stats.Answers)
+	}
+}
+
+// Every 404 of the APIs has a reason. Another one is a gateway's, and ends no verification.
+func TestOnlyTheAPIKnowsWhatExists(t *testing.T) {
+	for body, want := range map[string]kycbridge.ProviderErrorKind{
+		`{"reason": "NotFound", "message": "m"}`:               kycbridge.ProviderNotFound,
+		`{"statusCode": 404, "message": "Resource not found"}`: kycbridge.ProviderUnavailable,
+		`{"message": "no Route matched with those values"}`:    kycbridge.ProviderUnavailable,
+		"<html>": kycbridge.ProviderUnavailable, "": kycbridge.ProviderUnavailable,
+	} {
+		for _, call := range []string{"get_identity_verification", "get_identification"} {
+			s := provider(t, simulate.Options{})
+			s.Can("get_identity_verification", canned(200, example(t, "api-get-idv-completed.json")))
+			if call == "get_identity_verification" {
+				s = provider(t, simulate.Options{})
+			}
+			s.Can(call, canned(404, []byte(body)), canned(404, []byte(body)), canned(404, []byte(body)))
+			_, err := fetch(t, s, idvID)
+			want := want
+			if call == "get_identification" && want == kycbridge.ProviderNotFound {
+				want = kycbridge.ProviderPending
+			}
+			if f := failureOf(t, err); f.Kind != want || f.Call != call {
+				t.Errorf("%s: got %+v", body, f)
+			}
+		}
 	}
 }
 

@@ -27,11 +27,15 @@ type fieldFault struct {
 }
 
 // explain reads an error body of the APIs. Any other body, such as a gateway's page, leaves the error as the
-// HTTP status determined it.
+// HTTP status determined it, except that only the APIs know whether a resource exists.
 func explain(e *kycbridge.ProviderError, body []byte) {
 	var r refusal
 	if json.Unmarshal(body, &r) != nil {
-		return
+		r = refusal{}
+	}
+	isRead := e.Call == callIDV || e.Call == callKYC
+	if e.Kind == kycbridge.ProviderNotFound && isRead && r.Reason != reasonNotFound {
+		e.Kind = kycbridge.ProviderUnavailable
 	}
 	e.Code, e.Message = r.Reason, r.Message
 	for _, name := range slices.Sorted(maps.Keys(r.Params)) {
@@ -50,8 +54,10 @@ var kinds = map[string]kycbridge.ProviderErrorKind{
 	"ValidationFailed":     kycbridge.ProviderInvalid,
 	"AuthenticationFailed": kycbridge.ProviderCredentials,
 	"AuthorizationFailed":  kycbridge.ProviderForbidden,
-	"NotFound":             kycbridge.ProviderNotFound,
+	reasonNotFound:         kycbridge.ProviderNotFound,
 }
+
+const reasonNotFound = "NotFound"
 
 // honest rejects a 2xx with an error body: one that has a reason and no id of a resource.
 func honest(call string, a rest.Answer) error {
@@ -59,14 +65,14 @@ func honest(call string, a rest.Answer) error {
 		ID     string `json:"id"`
 		Reason string `json:"reason"`
 	}
-	if json.Unmarshal(a.Body, &r) != nil || r.ID != "" || r.Reason == "" {
+	if json.Unmarshal(a.JSON(), &r) != nil || r.ID != "" || r.Reason == "" {
 		return nil
 	}
 	e := &kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Call: call, Status: a.Status, Sent: true}
 	if kind, known := kinds[r.Reason]; known {
 		e.Kind = kind
 	}
-	explain(e, a.Body)
+	explain(e, a.JSON())
 	return e
 }
 
