@@ -95,7 +95,7 @@ var errNotJSON = errors.New("the answer is not the JSON that was expected") // t
 
 // decode reads JSON and omits members of another type than expected.
 func decode(body []byte, v any) error {
-	err := json.Unmarshal(body, v)
+	err := json.Unmarshal(rest.Answer{Body: body}.JSON(), v)
 	var other *json.UnmarshalTypeError
 	if err == nil || errors.As(err, &other) && other.Field != "" {
 		return nil

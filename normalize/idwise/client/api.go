@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -148,8 +147,8 @@ func (c *Client) step(ctx context.Context, s kycbridge.Step) (kycbridge.StepAnsw
 // passedOn returns the body of an answer whose form is not published. A body that is not JSON is omitted,
 // because a StepAnswer can hold only JSON.
 func passedOn(a rest.Answer) kycbridge.StepAnswer {
-	if json.Valid(bytes.TrimSpace(a.Body)) {
-		return kycbridge.StepAnswer{Body: a.Body}
+	if body := a.JSON(); json.Valid(body) {
+		return kycbridge.StepAnswer{Body: body}
 	}
 	return kycbridge.StepAnswer{}
 }

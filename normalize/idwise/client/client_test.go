@@ -296,6 +296,24 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(req)
 }
 
+// A byte order mark before an answer has no meaning: a journey that was created is not lost because of it.
+func TestMarkedAnswers(t *testing.T) {
+	marked := func(name string) simulate.Canned { return canned(200, append([]byte("\ufeff"), example(t, name)...)) }
+	s := serve(t, simulate.Options{})
+	s.Can(callStart, marked("start-journey-response.json"))
+	s.Can(callSummary, marked("journey-summary-completed.json"))
+	s.Can(callResult, marked("journey-result-complete.json"))
+	api := New(config(s.URL()), wide())
+	started, err := api.Start(t.Context(), kycbridge.StartRequest{ExternalReference: reference})
+	if err != nil || started.Reference == "" || !strings.Contains(string(started.Answer), reference) {
+		t.Errorf("started %+v, error %v", started, err)
+	}
+	got, err := api.Fetch(t.Context(), kycbridge.Query{Reference: journeyID})
+	if err != nil || len(got) != 2 || !bytes.HasPrefix(got[1].Body, []byte("\ufeff")) {
+		t.Errorf("fetched %d, error %v", len(got), err)
+	}
+}
+
 func TestStart(t *testing.T) {
 	tests := map[string]struct {
 		request kycbridge.StartRequest
@@ -815,6 +833,8 @@ var lies = map[string]struct {
 		kycbridge.ProviderMalformed, kycbridge.ProviderInvalid},
 	"failed, as text": {canned(200, []byte(`{"success":"false"}`)), kycbridge.ProviderMalformed,
 		kycbridge.ProviderInvalid},
+	"marked": {canned(200, []byte("\ufeff"+`{"error_code":"unauthorized"}`)), kycbridge.ProviderForbidden,
+		kycbridge.ProviderForbidden},
 	"only a code": {canned(200, []byte(`{"error_code":"unauthorized"}`)), kycbridge.ProviderForbidden,
 		kycbridge.ProviderForbidden},
 	"huge": {canned(200, bytes.Repeat([]byte("9"), 9<<20)), kycbridge.ProviderMalformed,

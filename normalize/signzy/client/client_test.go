@@ -532,6 +532,8 @@ func TestSuccessesThatFailed(t *testing.T) {
 			kycbridge.ProviderUnavailable, "UPSTREAM_DOWN", "Upstream service is not reachable"},
 		"refused token": {CallCreate, string(example(t, "error-401-wrapped.json")), kycbridge.ProviderCredentials,
 			"UNAUTHORIZED", "Authorization token is invalid"},
+		"marked": {CallCreate, "\ufeff" + string(example(t, "error-401-wrapped.json")), kycbridge.ProviderCredentials,
+			"UNAUTHORIZED", "Authorization token is invalid"},
 		"no status": {CallCreate, `{"error": {"message": "No"}}`, kycbridge.ProviderMalformed, "", "No"},
 		"another user": {CallCreate,
 			`{"journeyId": "J", "journeyUrl": "https://kyc.example.com/J", "userId": "user-2"}`, kycbridge.ProviderMalformed,

@@ -86,7 +86,7 @@ func honest(call string, a rest.Answer) error {
 		StatusCode text            `json:"statusCode"`
 		JourneyID  text            `json:"journeyId"`
 	}
-	if json.Unmarshal(a.Body, &said) != nil || said.JourneyID != "" {
+	if json.Unmarshal(a.JSON(), &said) != nil || said.JourneyID != "" {
 		return nil
 	}
 	status := max(number(said.Status), number(said.StatusCode))
@@ -103,7 +103,7 @@ func honest(call string, a rest.Answer) error {
 	}
 	e := &kycbridge.ProviderError{Kind: claimed(call, status), Call: call, Status: a.Status, Sent: true,
 		Err: errors.New("the body says that the call failed")}
-	f := readFailure(a.Body)
+	f := readFailure(a.JSON())
 	e.Message, e.Code = string(f.Message), string(cmp.Or(f.Reason, f.Type, f.Name))
 	return e
 }
