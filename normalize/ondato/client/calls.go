@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -78,15 +79,15 @@ func (c *Client) Token(ctx context.Context) (Token, error) {
 }
 
 // renew calls Token for the cache. The lifetime is counted from before the call, to be on the safe side. Its
-// length is not documented, so a token without a lifetime is kept until it is refused.
+// length is not documented, so a token without a lifetime that can be read is kept until it is refused.
 func (c *Client) renew(ctx context.Context) (string, time.Time, error) {
 	asked := time.Now()
 	token, err := c.Token(ctx)
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	seconds, err := token.ExpiresIn.Int64()
-	if err != nil || seconds <= 0 {
+	seconds, err := strconv.ParseFloat(string(token.ExpiresIn), 64)
+	if err != nil || !(seconds >= 1) {
 		return token.AccessToken, time.Time{}, nil
 	}
 	return token.AccessToken, asked.Add(time.Duration(min(seconds, 86400)) * time.Second), nil

@@ -547,6 +547,27 @@ func TestTokenExpires(t *testing.T) {
 	}
 }
 
+// A lifetime that cannot be read does not make a token useless.
+func TestLifetimesOfTokens(t *testing.T) {
+	for _, life := range []string{`3600`, `"3600"`, `3599.5`, `"soon"`, `{}`, `[]`, `null`, `-1`, `0`, `1e300`, `"NaN"`} {
+		s := provider(t, simulate.Options{})
+		issued, err := ondato.NewClient(config(s), quick).Token(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Can("token", canned(200, []byte(`{"access_token": "`+issued.AccessToken+`", "expires_in": `+life+`}`)))
+		c := ondato.New(config(s), quick)
+		for range 3 {
+			if _, err := c.Start(t.Context(), start()); err != nil {
+				t.Errorf("%s: %v", life, err)
+			}
+		}
+		if calls := s.Stats().Calls["token"]; calls != 2 {
+			t.Errorf("%s: %d tokens", life, calls)
+		}
+	}
+}
+
 // Every 404 of the APIs has a reason. Another one is a gateway's, and ends no verification.
 func TestOnlyTheAPIKnowsWhatExists(t *testing.T) {
 	for body, want := range map[string]kycbridge.ProviderErrorKind{

@@ -5,10 +5,10 @@ import "encoding/json"
 // Token is an answer of the token endpoint.
 // Source: https://ondato.atlassian.net/wiki/spaces/PUB/pages/2320990304
 type Token struct {
-	AccessToken string      `json:"access_token"`
-	ExpiresIn   json.Number `json:"expires_in"` // seconds
-	TokenType   string      `json:"token_type"`
-	Scope       string      `json:"scope"`
+	AccessToken string `json:"access_token"`
+	ExpiresIn   word   `json:"expires_in"` // seconds
+	TokenType   word   `json:"token_type"`
+	Scope       word   `json:"scope"`
 }
 
 // CreateRequest is the body of the call that creates an identity verification (IDV).
