@@ -58,6 +58,9 @@ func (c *Client) renew(ctx context.Context) (string, time.Time, error) {
 	return answer.Token, expiry(answer.Token, time.Now()), err
 }
 
+// shortestLife is the shortest lifetime of a new token that can be true.
+const shortestLife = time.Second
+
 // expiry reads the expiry of a new JWT without verifying the JWT: the vendor neither documents a lifetime nor sends
 // one with the token. If it cannot be true, because the clocks differ, the lifetime from issue to expiry is counted
 // from now. The zero time means that nothing can be read; then the token is used until the vendor refuses it.
@@ -78,13 +81,11 @@ func expiry(token string, now time.Time) time.Time {
 		return time.Time{}
 	}
 	at := instant(claims.Exp)
-	if claims.Iat > 0 && claims.Iat < claims.Exp {
-		life := at.Sub(instant(claims.Iat))
-		if left := at.Sub(now); left <= 0 || left > life {
-			return now.Add(life)
-		}
-	}
-	if !at.After(now) {
+	left, life := at.Sub(now), at.Sub(instant(claims.Iat))
+	switch {
+	case claims.Iat > 0 && life >= shortestLife && (left < shortestLife || left > life):
+		return now.Add(life)
+	case left < shortestLife:
 		return time.Time{}
 	}
 	return at
