@@ -44,34 +44,76 @@ type flushers struct {
 
 	mu       sync.Mutex
 	byStream map[string]*flusher
+	vouched  map[string]*vouched // by stream
 	whole    *flusher
 }
 
 func newFlushers(dir string) *flushers {
-	f := &flushers{dir: dir, byStream: map[string]*flusher{}}
+	f := &flushers{dir: dir, byStream: map[string]*flusher{}, vouched: map[string]*vouched{}}
 	f.whole = &flusher{sync: f.syncFileSystem}
 	return f
 }
 
 func (f *flushers) flush(ctx context.Context, stream string) error {
-	f.mu.Lock()
-	one, ok := f.byStream[stream]
-	if !ok {
-		blocks := newBlockFiles(filepath.Join(f.dir, "jetstream", ownAccount, "streams", stream, "msgs"))
-		one = &flusher{sync: func() error { return f.syncOwn(blocks) }}
-		f.byStream[stream] = one
-	}
-	f.mu.Unlock()
+	one, _ := f.of(stream)
 	return one.wait(ctx)
 }
 
+// of is the flusher of a stream, with what its flushes have covered.
+func (f *flushers) of(stream string) (*flusher, *vouched) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.byStream[stream]; !ok {
+		folder := filepath.Join(f.streams(), stream, "msgs")
+		files, covered := newBlockFiles(folder), newVouched(folder)
+		f.byStream[stream] = &flusher{sync: func() error { return f.syncOwn(files, covered) }}
+		f.vouched[stream] = covered
+	}
+	return f.byStream[stream], f.vouched[stream]
+}
+
+// streams is the folder of the streams.
+func (f *flushers) streams() string { return filepath.Join(f.dir, "jetstream", ownAccount, "streams") }
+
+// A file that looks damaged is looked at again after a while, because the server replaces files in several steps.
+const (
+	looks      = 4
+	looksApart = 50 * time.Millisecond
+)
+
 // syncOwn flushes the files of a stream, which it finds by their path. A directory that has been put into the place of
 // the server's has other files of the same names: a flush of those proves nothing.
-func (f *flushers) syncOwn(files *blockFiles) error {
-	if err := files.sync(); err != nil || f.displaced == nil {
-		return err
+func (f *flushers) syncOwn(files *blockFiles, covered *vouched) (err error) {
+	for range looks {
+		err = syncAndCheck(files, covered)
+		if !errors.Is(err, ErrDamaged) && !errors.Is(err, errReplaced) {
+			break
+		}
+		time.Sleep(looksApart)
 	}
-	return f.displaced()
+	if f.displaced != nil && (err == nil || errors.Is(err, ErrDamaged)) {
+		if displaced := f.displaced(); displaced != nil {
+			return displaced
+		}
+	}
+	if errors.Is(err, ErrDamaged) {
+		f.noteForGood(err)
+	}
+	return err
+}
+
+// syncAndCheck flushes files, and reads back what was appended to them.
+func syncAndCheck(files *blockFiles, covered *vouched) error {
+	err := files.sync()
+	switch {
+	case err == nil:
+		return covered.check(files.last, files.inode)
+	case errors.Is(err, errNoBlocks) || errors.Is(err, fs.ErrNotExist):
+		if gone := covered.gone(); gone != nil {
+			return gone
+		}
+	}
+	return err
 }
 
 func (f *flushers) flushAll(ctx context.Context) error { return f.whole.wait(ctx) }
@@ -326,9 +368,11 @@ func (b *blockFiles) syncNew(n uint64) (found bool, err error) {
 		return false, fmt.Errorf("%w: %w", errNotFlushed, withoutPath(err))
 	}
 	b.file.Close() // of a nil file: an error that does not matter
-	b.last, b.file, b.inode = n, file, info.Sys().(*syscall.Stat_t).Ino
+	b.last, b.file, b.inode = n, file, inodeOf(info)
 	return true, nil
 }
+
+func inodeOf(info fs.FileInfo) uint64 { return info.Sys().(*syscall.Stat_t).Ino }
 
 func syncFolder(path string) error {
 	folder, err := os.Open(path)

@@ -50,6 +50,18 @@ func (s *stopped) note(all error, streams map[string]error, full error) {
 	}
 }
 
+// noteForGood records why nothing is stored any more.
+func (s *stopped) noteForGood(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = why
+	}
+	if s.since.IsZero() {
+		s.since = time.Now()
+	}
+}
+
 // refuses is why nothing is stored in a stream until the process is restarted; nil if messages are stored.
 func (s *stopped) refuses(stream string) error {
 	s.mu.Lock()
@@ -91,14 +103,37 @@ func (notStopped) unready(string) error { return nil }
 
 // watchState records until ctx ends why the server stores nothing any more.
 func (e *Embedded) watchState(ctx context.Context) {
+	e.disk.watch(ctx)
 	tick := time.NewTicker(lookInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
 			e.disk.note(e.displaced(), e.refusing(), diskFull(e.dir))
+			e.disk.watch(ctx)
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// watch flushes every stream whose newest file has changed in a way that no message explains: that flush says what is
+// wrong. A stream into which nothing is written is damaged as any other.
+func (f *flushers) watch(ctx context.Context) {
+	entries, err := os.ReadDir(f.streams())
+	if err != nil {
+		return // displaced, or gone: every flush fails
+	}
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue // a removed stream
+		}
+		if one, covered := f.of(entry.Name()); !covered.quiet() {
+			go func() {
+				ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+				defer cancel()
+				_ = one.wait(ctx) // it records the damage itself
+			}()
 		}
 	}
 }

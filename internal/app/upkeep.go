@@ -37,8 +37,8 @@ func (a *App) watchDisk(ctx context.Context) {
 		a.embedded.RemoveStaleBatches(a.names())
 		a.warnOfFullDisk()
 		stopped, why := a.embedded.Stopped()
-		if errors.Is(why, publisher.ErrDisplaced) {
-			a.fail(why) // at once: the server adds files to a directory that is not its own, or that no start finds
+		if errors.Is(why, publisher.ErrDisplaced) || errors.Is(why, publisher.ErrDamaged) {
+			a.fail(why) // at once: the server writes into files that are not its own, or that no start finds
 			return
 		}
 		failing := a.store.FailingFor()

@@ -86,6 +86,9 @@ func (h hasher) sum(parts ...[]byte) []byte {
 	return h.digest.Sum(make([]byte, 0, sumSize))
 }
 
+// sequence is that of the record at the beginning of buf, without the flag bits.
+func sequence(buf []byte) uint64 { return binary.LittleEndian.Uint64(buf[4:]) &^ (erased | tombstone) }
+
 // layout holds the offsets of the parts of a record, computed from its lengths.
 type layout struct {
 	length  int // of the whole record
@@ -130,7 +133,7 @@ func split(buf []byte, l layout) (record, bool) {
 	seq := binary.LittleEndian.Uint64(buf[4:])
 	r := record{
 		raw:     buf[:l.length],
-		seq:     seq &^ (erased | tombstone),
+		seq:     sequence(buf),
 		kind:    seq & (erased | tombstone),
 		time:    int64(binary.LittleEndian.Uint64(buf[12:])),
 		subject: buf[headSize:l.subject],
