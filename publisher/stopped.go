@@ -172,19 +172,24 @@ func (e *Embedded) refusing() map[string]error {
 	return found
 }
 
-// diskFull is why nothing can be written to the file system of a directory; nil if something can or if it is not known.
-// Without a free inode the files that there are still grow.
+// diskFull is why nothing can be written to the file system of a data directory; nil if something can or if it is not
+// known. Without a free inode the files that there are still grow. What the file system reports decides nothing: blocks
+// may be reserved for this user, and beyond the soft limit of a quota none is free, but writes succeed.
 func diskFull(dir string) error {
 	var disk syscall.Statfs_t
-	if syscall.Statfs(dir, &disk) != nil {
+	if syscall.Statfs(dir, &disk) != nil || disk.Blocks == 0 || disk.Bavail > 0 || takesBlock(dir) {
 		return nil
 	}
-	free := disk.Bavail
-	if os.Geteuid() == 0 {
-		free = disk.Bfree // what is reserved is for root
+	return fmt.Errorf("the disk under %s is full", dir)
+}
+
+// takesBlock reports whether the lock file, which is otherwise empty, can grow by a block.
+func takesBlock(dir string) bool {
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR, 0)
+	if err != nil {
+		return false
 	}
-	if disk.Blocks > 0 && free == 0 {
-		return fmt.Errorf("the disk under %s is full", dir)
-	}
-	return nil
+	defer f.Close()
+	_, err = f.WriteAt(make([]byte, 4096), 0)
+	return f.Truncate(0) == nil && err == nil
 }

@@ -201,9 +201,12 @@ func (v *vouched) read(f *vouchedFile) error {
 	return nil
 }
 
-// quiet reports whether the last file is as the last check left it, or has only grown. It reads no messages.
+// quiet reports whether the last file is as the last check left it, or has only grown, or is being checked. It reads no
+// messages.
 func (v *vouched) quiet() bool {
-	v.mu.Lock()
+	if !v.mu.TryLock() {
+		return true // maybe by a check that waits for a slow disk
+	}
 	defer v.mu.Unlock()
 	if v.file == nil {
 		return false
