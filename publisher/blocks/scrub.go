@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -30,12 +31,15 @@ func (c *check) scrub(ctx context.Context, f folder, bytesPerSecond int64) error
 	if err != nil || f.foreign() || len(numbers) == 0 {
 		return err
 	}
-	for _, number := range numbers[:len(numbers)-1] { // the server is writing the last block
+	for i, number := range numbers {
 		if _, ok := c.known(f, number); ok {
 			continue
 		}
-		began := time.Now()
-		if err := c.scrubBlock(ctx, f, number); err != nil {
+		began, scrub := time.Now(), c.scrubBlock
+		if i == len(numbers)-1 {
+			scrub = c.scrubLast
+		}
+		if err := scrub(ctx, f, number); err != nil {
 			return err
 		}
 		read := size(f.block(number))
@@ -65,11 +69,7 @@ func (c *check) scrubBlock(ctx context.Context, f folder, number uint32) error {
 			c.memory[c.name(f.block(number))] = l.stamp
 			return nil
 		case unchanged && tries > 0:
-			found := Finding{Kind: KindBlock, File: c.name(f.block(number))}
-			for range l.damaged {
-				found.Lost = append(found.Lost, Lost{})
-			}
-			c.found(f, found)
+			c.scrubbed(f, number, len(l.damaged))
 			return nil
 		}
 		if !sleep(ctx, rereadDelay) {
@@ -77,6 +77,40 @@ func (c *check) scrubBlock(ctx context.Context, f folder, number uint32) error {
 		}
 	}
 	return nil // it changes all the time, so the server is using it
+}
+
+// scrubLast reads the block that the server is writing. A record that is incomplete because of that is complete a while
+// later, and everything else remains where it is.
+func (c *check) scrubLast(ctx context.Context, f folder, number uint32) error {
+	var before []span
+	for range 2 {
+		l, err := f.look(number, 0)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && len(l.damaged) == 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if before != nil {
+			known := slices.DeleteFunc(l.damaged, func(now span) bool {
+				return !slices.ContainsFunc(before, func(then span) bool { return then.from == now.from })
+			})
+			c.scrubbed(f, number, len(known))
+			return nil
+		}
+		before = l.damaged
+		if !sleep(ctx, rereadDelay) {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// scrubbed records that a block is damaged in some places.
+func (c *check) scrubbed(f folder, number uint32, places int) {
+	if places > 0 {
+		c.found(f, Finding{Kind: KindBlock, File: c.name(f.block(number)), Lost: make([]Lost, places)})
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
