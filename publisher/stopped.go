@@ -111,6 +111,7 @@ func (e *Embedded) watchState(ctx context.Context) {
 		case <-tick.C:
 			e.disk.note(e.displaced(), e.refusing(), diskFull(e.dir))
 			e.disk.watch(ctx)
+			e.watchFolders()
 		case <-ctx.Done():
 			return
 		}
@@ -136,6 +137,54 @@ func (f *flushers) watch(ctx context.Context) {
 			}()
 		}
 	}
+}
+
+// watchFolders looks for streams of the server whose folder is gone. A message would fail to be flushed, but some
+// streams get none for a long time.
+func (e *Embedded) watchFolders() {
+	gone := e.disk.withoutFolder()
+	if len(gone) == 0 {
+		return
+	}
+	time.Sleep(looks * looksApart) // the server removes the folder of a stream before it forgets the stream
+	for _, stream := range gone {
+		switch {
+		case !slices.Contains(e.disk.withoutFolder(), stream):
+		case e.serves(stream):
+			e.disk.noteForGood(fmt.Errorf("%w: the folder of %s was removed", ErrDamaged, stream))
+		default:
+			e.disk.forget(stream)
+		}
+	}
+}
+
+// serves reports whether the server has a stream.
+func (e *Embedded) serves(stream string) bool {
+	state, err := e.server.Jsz(&server.JSzOptions{Account: ownAccount, Streams: true})
+	return err == nil && slices.ContainsFunc(state.AccountDetails, func(a *server.AccountDetail) bool {
+		return slices.ContainsFunc(a.Streams, func(s server.StreamDetail) bool { return s.Name == stream })
+	})
+}
+
+// withoutFolder are the streams that had a folder and have none any more.
+func (f *flushers) withoutFolder() (gone []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for stream, covered := range f.vouched {
+		if _, err := os.Stat(filepath.Join(f.streams(), stream)); errors.Is(err, os.ErrNotExist) && covered.began() {
+			gone = append(gone, stream)
+		}
+	}
+	return gone
+}
+
+// forget forgets a stream that was removed.
+func (f *flushers) forget(stream string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.vouched[stream].end()
+	delete(f.vouched, stream)
+	delete(f.byStream, stream)
 }
 
 // Stopped is why the server stores nothing in one of its streams until it is restarted, and for how long that has been

@@ -143,6 +143,22 @@ func (v *vouched) forget() {
 	v.file, v.before, v.last, v.blind = nil, nil, 0, false
 }
 
+// began reports whether a check has found a file.
+func (v *vouched) began() bool {
+	if !v.mu.TryLock() {
+		return false // it is being checked
+	}
+	defer v.mu.Unlock()
+	return v.file != nil
+}
+
+// end closes the files.
+func (v *vouched) end() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.forget()
+}
+
 func (v *vouched) path(number uint64) string {
 	return filepath.Join(v.folder, strconv.FormatUint(number, 10)+".blk")
 }

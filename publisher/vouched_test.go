@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"kycbridge"
 )
 
@@ -88,6 +90,29 @@ func TestDamageOfAnIdleStream(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRemovedStream: an operator removes a stream, which is no damage, and somebody removes the folder of another one.
+func TestRemovedStream(t *testing.T) {
+	dir := t.TempDir()
+	server, store, _ := start(t, dir)
+	must(t, store.WriteTombstone(t.Context(), kycbridge.Tombstone{Provider: "ondato", Account: "acme",
+		VerificationID: "00000000-0000-5000-8000-000000000001"}))
+	_, err := store.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"other"}})
+	must(t, err)
+	_, err = store.js.Publish(t.Context(), "other", []byte("message"))
+	must(t, err)
+	time.Sleep(2 * lookInterval)
+	must(t, store.js.DeleteStream(t.Context(), "OTHER"))
+	time.Sleep(3 * lookInterval)
+	if _, why := server.Stopped(); why != nil {
+		t.Fatalf("a removed stream stops the server: %v", why)
+	}
+	must(t, os.RemoveAll(filepath.Join(dir, "jetstream", ownAccount, "streams", testNames.tombstones())))
+	eventually(t, "the server says why it has to be restarted", func() bool {
+		_, why := server.Stopped()
+		return errors.Is(why, ErrDamaged) && strings.Contains(why.Error(), testNames.tombstones())
+	})
 }
 
 // TestErasingIsNoDamage: while messages are stored, the server erases, expires and purges others, which rewrites,
