@@ -86,7 +86,7 @@ const (
 func (f *flushers) syncOwn(files *blockFiles, covered *vouched) (err error) {
 	for range looks {
 		err = syncAndCheck(files, covered)
-		if !errors.Is(err, ErrDamaged) && !errors.Is(err, errReplaced) {
+		if !errors.Is(err, ErrDamaged) {
 			break
 		}
 		time.Sleep(looksApart)
@@ -107,7 +107,7 @@ func syncAndCheck(files *blockFiles, covered *vouched) error {
 	err := files.sync()
 	switch {
 	case err == nil:
-		return covered.check(files.last, files.inode)
+		return covered.check(files.last, files.inode, files.file)
 	case errors.Is(err, errNoBlocks) || errors.Is(err, fs.ErrNotExist):
 		if gone := covered.gone(); gone != nil {
 			return gone

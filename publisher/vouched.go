@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"kycbridge/publisher/blocks"
 )
 
@@ -21,9 +23,6 @@ import (
 // ErrDamaged means that stored messages were damaged while the server uses them.
 var ErrDamaged = errors.New("the files of the embedded store were damaged from outside while this process uses them; " +
 	"the next start keeps what is intact")
-
-// errReplaced means that a file was replaced while it was looked up: the server does that when it erases.
-var errReplaced = errors.New("flush messages: a file is being replaced")
 
 // keptBuffer is the largest buffer that is kept from one check to the next.
 const keptBuffer = 256 << 10
@@ -56,9 +55,8 @@ func newVouched(folder string) *vouched {
 	return &vouched{stream: filepath.Base(filepath.Dir(folder)), folder: folder}
 }
 
-// check reads what was appended to the last file of the stream since the last check. number and inode are those of the
-// file that has just been flushed.
-func (v *vouched) check(number, inode uint64) error {
+// check reads what was appended to the last file of the stream since the last check. That file has just been flushed.
+func (v *vouched) check(number, inode uint64, flushed *os.File) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.before != nil {
@@ -67,14 +65,14 @@ func (v *vouched) check(number, inode uint64) error {
 		}
 	}
 	if v.file == nil || v.file.number != number || inodeOf(v.file.info) != inode {
-		return v.move(number, inode)
+		return v.move(number, flushed)
 	}
 	return v.read(v.file)
 }
 
 // move continues with another file: the first one, the next one, or one that the server has written in the place of the
 // last one. That one has all its messages.
-func (v *vouched) move(number, inode uint64) error {
+func (v *vouched) move(number uint64, flushed *os.File) error {
 	begun, err := os.Stat(filepath.Dir(v.folder))
 	if err != nil {
 		return fmt.Errorf("flush messages: %w", withoutPath(err))
@@ -86,7 +84,7 @@ func (v *vouched) move(number, inode uint64) error {
 	} else {
 		v.forget()
 	}
-	next, err := v.open(number, inode)
+	next, err := v.open(number, flushed)
 	if err != nil {
 		return err
 	}
@@ -100,17 +98,22 @@ func (v *vouched) move(number, inode uint64) error {
 
 // follow replaces the file by next, unless that lacks messages of the file.
 func (v *vouched) follow(next *vouchedFile) error {
-	highest := v.last
 	if v.file == nil {
-		v.last = 0
-		if err := v.read(next); err != nil { // it was damaged before, or the format is not known
+		err := v.read(next)
+		if errors.Is(err, ErrDamaged) { // it was damaged before, or the format is not known
 			v.blind = true
-			return v.follow(next)
+			err = v.read(next)
 		}
-		v.file = next
-		return nil
+		if err == nil {
+			v.file = next
+		}
+		return err
 	}
+	highest := v.last
 	v.last = 0
+	if next.number == v.file.number && next.continues(v.file) {
+		v.last, next.end, next.tail = highest, v.file.end, v.file.tail // an erasure leaves all others in their places
+	}
 	err := v.read(next)
 	reached := v.last
 	v.last = max(highest, reached)
@@ -163,21 +166,17 @@ func (v *vouched) path(number uint64) string {
 	return filepath.Join(v.folder, strconv.FormatUint(number, 10)+".blk")
 }
 
-func (v *vouched) open(number, inode uint64) (*vouchedFile, error) {
-	file, err := os.Open(v.path(number))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errReplaced
-	}
+// open has a descriptor of its own for a flushed file: that of its path may be another one again.
+func (v *vouched) open(number uint64, flushed *os.File) (*vouchedFile, error) {
+	descriptor, err := unix.FcntlInt(flushed.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("flush messages: %w", withoutPath(err))
+		return nil, fmt.Errorf("read flushed messages: %w", err)
 	}
+	file := os.NewFile(uintptr(descriptor), flushed.Name())
 	info, err := file.Stat()
-	if err == nil && inodeOf(info) != inode {
-		err = errReplaced
-	}
 	if err != nil {
 		file.Close()
-		return nil, fmt.Errorf("flush messages: %w", withoutPath(err))
+		return nil, fmt.Errorf("read flushed messages: %w", withoutPath(err))
 	}
 	return &vouchedFile{File: file, number: number, info: info, records: blocks.NewGrowing(v.stream, uint32(number))}, nil
 }
@@ -231,10 +230,15 @@ func (v *vouched) quiet() bool {
 	if err != nil || !os.SameFile(info, v.file.info) || info.Size() < v.file.end {
 		return false
 	}
+	return v.file.continues(v.file)
+}
+
+// continues reports whether a file has the bytes before the end of another one at the same place.
+func (f *vouchedFile) continues(other *vouchedFile) bool {
 	var tail [8]byte
-	known := min(v.file.end, int64(len(tail)))
-	_, err = v.file.ReadAt(tail[:known], v.file.end-known)
-	return err == nil && string(tail[:known]) == string(v.file.tail[:known])
+	known := min(other.end, int64(len(tail)))
+	_, err := f.ReadAt(tail[:known], other.end-known)
+	return err == nil && string(tail[:known]) == string(other.tail[:known])
 }
 
 // gone is the error of a flush that found no file of a stream which had one.
