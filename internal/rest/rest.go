@@ -380,7 +380,9 @@ func (call Call) fill(req *http.Request) {
 }
 
 // isRead reports whether a call reads from the API.
-func (call Call) isRead() bool { return !call.aside && (call.Method == "" || call.Method == http.MethodGet) }
+func (call Call) isRead() bool {
+	return !call.aside && (call.Method == "" || call.Method == http.MethodGet)
+}
 
 // refusal returns the error for an answer other than 2xx.
 func (c *Client) refusal(call Call, res *http.Response) error {
