@@ -33,6 +33,9 @@ const (
 	maxRetries    = 2
 	firstPause    = 200 * time.Millisecond
 	longPause     = 3 * time.Second // a call is not repeated if the provider requires a longer pause
+	// longestHold is for how long one answer 429 stops all calls of an account. If the provider requires more, the next
+	// call is answered 429 again. An absurd value must not silence an account for a day.
+	longestHold = 15 * time.Minute
 
 	breakerShare   = 0.5 // share of failed calls within breakerPeriod that opens the breaker
 	breakerCalls   = 10
@@ -403,7 +406,7 @@ func (c *Client) refusal(call Call, res *http.Response) error {
 	}
 	switch {
 	case e.Kind == kycbridge.ProviderRateLimited:
-		c.limit.hold(max(e.RetryAfter, firstPause))
+		c.limit.hold(min(max(e.RetryAfter, firstPause), longestHold))
 	case e.RetryAfter > 0 && e.RetryAfter <= longPause:
 		c.limit.hold(e.RetryAfter) // a longer one ends the call; the caller may repeat it
 	}

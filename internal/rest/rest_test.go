@@ -455,6 +455,35 @@ func TestPauseHoldsWhoeverWaits(t *testing.T) {
 	})
 }
 
+// TestAnAbsurdPause: one answer 429 that asks for days does not stop the calls of an account for longer than a quarter
+// of an hour.
+func TestAnAbsurdPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := 0
+		c := New(Options{Transport: canned(func() (int, http.Header) {
+			if answers++; answers == 1 {
+				return 429, http.Header{"Retry-After": {"99999999"}}
+			}
+			return 200, nil
+		})})
+		ask := func() error {
+			_, err := c.Do(t.Context(), Call{Name: "ask", URL: "http://provider.example"})
+			return err
+		}
+		if e := asError(t, ask()); e.Kind != kycbridge.ProviderRateLimited {
+			t.Fatal(e)
+		}
+		time.Sleep(longestHold - time.Minute)
+		if e := asError(t, ask()); e.Kind != kycbridge.ProviderRateLimited || answers != 1 {
+			t.Errorf("during the pause: %v, %d calls", e, answers)
+		}
+		time.Sleep(time.Minute)
+		if err := ask(); err != nil {
+			t.Errorf("after the pause: %v", err)
+		}
+	})
+}
+
 func TestRetryAfterForms(t *testing.T) {
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
