@@ -235,14 +235,18 @@ type ProviderError struct {
 	Fields     []FieldError      // the members of the request that the provider refused, if it names them
 	RetryAfter time.Duration     // requested by the provider or the circuit breaker; 0: none
 	Sent       bool              // the provider may have processed the request
+	NoAnswer   string            // why there was no answer, in words of kycbridge; "": there was one, or it is not known
 	Err        error             // the cause; never contains a URL with a secret
 }
 
-// Error names the failed call and the kind, without the provider's text.
+// Error names the failed call, the kind and why there was no answer, without the provider's text.
 func (e *ProviderError) Error() string {
 	s := e.Call + ": " + string(e.Kind)
 	if e.Status != 0 {
 		s += ", the provider answered " + strconv.Itoa(e.Status)
+	}
+	if e.NoAnswer != "" {
+		s += ", " + e.NoAnswer
 	}
 	return s
 }

@@ -338,7 +338,7 @@ func (c *Client) send(
 	if err != nil {
 		cancel()
 		return nil, nil, &kycbridge.ProviderError{Kind: kycbridge.ProviderUnreachable, Call: call.Name, Sent: sent.Load(),
-			Err: bare(err)}
+			NoAnswer: noAnswer(err), Err: bare(err)}
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		defer cancel()
