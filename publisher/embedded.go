@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -64,6 +65,7 @@ type Embedded struct {
 
 	disk     *flushers
 	close    context.CancelFunc // called by Close
+	watching sync.WaitGroup     // ends after close
 	flushing *Connection        // serves flushes to other processes
 }
 
@@ -121,7 +123,7 @@ func (e *Embedded) start(open context.Context, o EmbeddedOptions) (err error) {
 	if err := e.waitReady(o); err != nil {
 		return err
 	}
-	go e.watchState(open)
+	e.watching.Go(func() { e.watchState(open) })
 	if err := e.serveFlushes(o); err != nil {
 		return err
 	}
@@ -247,6 +249,7 @@ func (e *Embedded) ClientURL() string {
 // Close stops the server, waits until its store is closed and releases the directory.
 func (e *Embedded) Close() {
 	e.close()
+	e.watching.Wait()
 	if e.proxy != nil {
 		e.proxy.Close()
 	}

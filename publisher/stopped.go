@@ -103,14 +103,16 @@ func (notStopped) unready(string) error { return nil }
 
 // watchState records until ctx ends why the server stores nothing any more.
 func (e *Embedded) watchState(ctx context.Context) {
-	e.disk.watch(ctx)
+	var flushing sync.WaitGroup
+	defer flushing.Wait()
+	e.disk.watch(ctx, &flushing)
 	tick := time.NewTicker(lookInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
 			e.disk.note(e.displaced(), e.refusing(), diskFull(e.dir))
-			e.disk.watch(ctx)
+			e.disk.watch(ctx, &flushing)
 			e.watchFolders()
 		case <-ctx.Done():
 			return
@@ -120,7 +122,7 @@ func (e *Embedded) watchState(ctx context.Context) {
 
 // watch flushes every stream whose newest file has changed in a way that no message explains: that flush says what is
 // wrong. A stream into which nothing is written is damaged as any other.
-func (f *flushers) watch(ctx context.Context) {
+func (f *flushers) watch(ctx context.Context, flushing *sync.WaitGroup) {
 	entries, err := os.ReadDir(f.streams())
 	if err != nil {
 		return // displaced, or gone: every flush fails
@@ -130,11 +132,11 @@ func (f *flushers) watch(ctx context.Context) {
 			continue // a removed stream
 		}
 		if one, covered := f.of(entry.Name()); !covered.quiet() {
-			go func() {
+			flushing.Go(func() {
 				ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 				defer cancel()
 				_ = one.wait(ctx) // it records the damage itself
-			}()
+			})
 		}
 	}
 }
