@@ -128,8 +128,8 @@ func (d *Revision) answeredSince(f Fact) bool {
 	return f.Decision.Outcome == event.OutcomeResubmit && d.Memory.Answered != nil && d.Memory.Answered.after(f.moment())
 }
 
-// applyAnswer applies the answer to the request f that was received before f was: was, the state of d before f, is
-// then the progress since the answer.
+// applyAnswer restores the status from before the request f if the applicant's answer to f was received before f: that
+// status is the progress since the answer. was is d before f was applied.
 func (d *Revision) applyAnswer(f Fact, was Revision) {
 	isProgress := was.Decision.Outcome == event.OutcomeNone && !was.Status.Terminal() && !was.inDoubt()
 	if f.Decision.Outcome != event.OutcomeResubmit || f.Known.Answer == nil || !isProgress {

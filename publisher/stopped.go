@@ -18,8 +18,8 @@ import (
 
 // After one write into a stream has failed, the embedded server answers no later message for this stream, also when
 // the disk has space again, until it is restarted. And if the data directory is removed, renamed or covered by a mount,
-// it writes into files that the next start does not find. Neither ends by itself, and neither waits for a callback to
-// be noticed: the server is asked every second.
+// it writes into files that the next start does not find. Neither state ends by itself. Both must be noticed without
+// a callback, so the server is asked every second.
 
 // lookInterval is how often the state of the embedded server and of its disk is read.
 const lookInterval = time.Second
@@ -120,8 +120,8 @@ func (e *Embedded) watchState(ctx context.Context) {
 	}
 }
 
-// watch flushes every stream whose newest file has changed in a way that no message explains: that flush says what is
-// wrong. A stream into which nothing is written is damaged as any other.
+// watch flushes every stream whose newest file was changed by something else than an appended message. The flush finds
+// out what is wrong. Without this, damage to a stream that is seldom written would be noticed late.
 func (f *flushers) watch(ctx context.Context, flushing *sync.WaitGroup) {
 	entries, err := os.ReadDir(f.streams())
 	if err != nil {

@@ -55,7 +55,7 @@ func (e *erasedVerifications) add(verificationID string, seq uint64) {
 	e.end = seq
 }
 
-// read records that everything up to the sequence end was read since began, or that this failed.
+// read records the outcome of a reading that started at began: the stream was read up to the sequence end, or err.
 func (e *erasedVerifications) read(end uint64, began time.Time, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -111,7 +111,7 @@ func (s *Store) readErasedVerifications(ctx context.Context) {
 	e.read(end, began, err)
 }
 
-// continueAfter makes the history that m begins, if it does, go on from the erased one.
+// continueAfter records in the payload m the newest erased revision: if m begins a new history, it goes on from that.
 func continueAfter(m *nats.Msg, t *kycbridge.Tombstone) {
 	if t.Revision > 0 {
 		m.Header[headerErased] = []string{strconv.Itoa(t.Revision)}

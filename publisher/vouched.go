@@ -15,10 +15,10 @@ import (
 	"kycbridge/publisher/blocks"
 )
 
-// The server appends to a file at the place that it remembers, and reads the file again only some time later. If
-// somebody truncates, replaces or removes the file meanwhile, the server goes on acknowledging messages that no start
-// finds: behind a gap at which it cuts the file off as soon as it reads it, or in a file without a name. So each flush
-// reads back what it vouches for, and that the messages of earlier flushes are still in front of it.
+// The server appends to a file at an offset that it remembers, and seldom reads the file again. If somebody truncates,
+// replaces or removes the file meanwhile, the server goes on acknowledging messages, but the next start loses them:
+// they are written after a gap, at which the file is cut off when it is read, or into a file that has no name any more.
+// So each flush reads back the messages that it covers, and checks that those of earlier flushes still precede them.
 
 // ErrDamaged means that stored messages were damaged while the server uses them.
 var ErrDamaged = errors.New("the files of the embedded store were damaged from outside while this process uses them; " +
@@ -166,7 +166,7 @@ func (v *vouched) path(number uint64) string {
 	return filepath.Join(v.folder, strconv.FormatUint(number, 10)+".blk")
 }
 
-// open has a descriptor of its own for a flushed file: that of its path may be another one again.
+// open duplicates the descriptor of a flushed file: the path may already lead to another file.
 func (v *vouched) open(number uint64, flushed *os.File) (*vouchedFile, error) {
 	descriptor, err := unix.FcntlInt(flushed.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

@@ -74,10 +74,10 @@ func (r *reader) set(key, text string, v reflect.Value) bool {
 			r.add(key, "is not a duration", "write one such as 30s, 5m or 25h")
 		}
 	case *Age:
-		if *into = 0; text == "0" {
-			break
+		age := time.Duration(0)
+		if text != "0" { // for ever
+			age, err = kycbridge.ParseAge(text)
 		}
-		age, err := kycbridge.ParseAge(text)
 		if *into = Age(age); err != nil {
 			r.add(key, "is not a duration", "write one such as 30d or 12h, or 0 for ever")
 		}

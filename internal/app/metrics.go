@@ -81,17 +81,6 @@ func newMetrics() *metrics {
 				"places of a provider."}, []string{"provider", "account", "kind", "pointer"}),
 		eventDelay: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kycbridge_receipt_to_event_seconds",
 			Help: "Time from the receipt of a payload to its published event.", Buckets: coarse}, []string{"provider"}),
-		calls: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_provider_calls_total",
-			Help: "Attempts to call a provider's API by how they ended: ok, or what went wrong."},
-			[]string{"provider", "account", "call", "outcome"}),
-		callTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kycbridge_provider_call_seconds",
-			Help: "Time from a call of a provider's API to its answer.", Buckets: fine}, []string{"provider", "call"}),
-		looks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_poll_looks_total",
-			Help: "Looks at open sessions by what came of them: news, unchanged, ended, unknown, deadline, unread, or " +
-				"what went wrong."}, []string{"provider", "account", "outcome"}),
-		apiPaused: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kycbridge_provider_paused",
-			Help: "1 while so many calls to a provider fail that none is sent (circuit breaker)."},
-			[]string{"provider", "account"}),
 		invalidWatches: prometheus.NewCounter(prometheus.CounterOpts{Name: "kycbridge_watch_requests_dropped_total",
 			Help: "Requests on the watch subject that made no sense."}),
 		readers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_reader_requests_total",
@@ -106,14 +95,29 @@ func newMetrics() *metrics {
 		certificates: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kycbridge_tls_certificate_expiry_timestamp_seconds",
 			Help: "When the certificate expires that a listener uses, Unix seconds."}, []string{"listener"}),
 	}
+	m.ofProviders()
 	m.ofConfigurations()
 	m.ofRetention()
 	m.registry.MustRegister(m.payloads, m.admitted, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped,
-		m.newValues,
-		m.eventDelay,
-		m.calls, m.callTime, m.looks, m.apiPaused, m.invalidWatches, m.readers, m.handshakes, m.tokens, m.certificates,
+		m.newValues, m.eventDelay, m.invalidWatches, m.readers, m.handshakes, m.tokens, m.certificates,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// ofProviders adds the metrics of calls to providers' APIs.
+func (m *metrics) ofProviders() {
+	m.calls = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_provider_calls_total",
+		Help: "Attempts to call a provider's API by how they ended: ok, or what went wrong."},
+		[]string{"provider", "account", "call", "outcome"})
+	m.callTime = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kycbridge_provider_call_seconds",
+		Help: "Time from a call of a provider's API to its answer.", Buckets: fine}, []string{"provider", "call"})
+	m.looks = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_poll_looks_total",
+		Help: "Looks at open sessions by what came of them: news, unchanged, ended, unknown, deadline, unread, or " +
+			"what went wrong."}, []string{"provider", "account", "outcome"})
+	m.apiPaused = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kycbridge_provider_paused",
+		Help: "1 while so many calls to a provider fail that none is sent (circuit breaker)."},
+		[]string{"provider", "account"})
+	m.registry.MustRegister(m.calls, m.callTime, m.looks, m.apiPaused)
 }
 
 // ofConfigurations adds the metrics of the configuration in use and of its reloads.
