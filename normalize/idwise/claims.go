@@ -118,6 +118,23 @@ func (n fullName) words() string {
 	return strings.Join(words, " ")
 }
 
+// isTorn reports whether the whole name and the parts of one document are those of two persons: neither has all words
+// of the other. A family name alone may be beside a whole name that lacks it: some documents call the given names Name.
+func (n fullName) isTorn() bool {
+	whole, parts := n, n
+	whole.given, whole.middle, whole.family = "", "", ""
+	parts.full = ""
+	return n.full != "" && n.given != "" && !whole.contains(parts) && !parts.contains(whole)
+}
+
+// contains reports whether n has all words of other.
+func (n fullName) contains(other fullName) bool {
+	words := strings.Fields(n.words())
+	return !slices.ContainsFunc(strings.Fields(other.words()), func(word string) bool {
+		return !slices.Contains(words, word)
+	})
+}
+
 // parts counts the members of a name.
 func (n fullName) parts() (count int) {
 	for _, part := range []string{n.full, n.given, n.middle, n.family} {
@@ -130,10 +147,11 @@ func (n fullName) parts() (count int) {
 
 // setNames sets the name claims as one unit and reports whether the name is known: the applicant has one, or
 // the documents do not disagree. The applicant's name has precedence. Parts of the name are taken from a
-// document only if the documents agree and have the same words as the applicant, so that names of two persons
-// are never mixed.
+// document only if the documents agree, each with itself too, and have the same words as the applicant, so that names
+// of two persons are never mixed.
 func setNames(claims event.Claims, applicant string, cards []card) bool {
 	_, agree := agreement(cards, func(c card) string { return c.names.words() })
+	agree = agree && !slices.ContainsFunc(cards, func(c card) bool { return c.names.isTorn() })
 	var names fullName
 	if agree {
 		for _, c := range cards {

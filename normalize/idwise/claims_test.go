@@ -63,6 +63,20 @@ func TestPersonsOfTwoDocuments(t *testing.T) {
 			`{}`, []string{anna, shown("Full Name", "BERTA MIDDLE TWO", "Middle Name", "MIDDLE")},
 			event.Claims{"birthdate": "1980-01-01", "gender": "female"}, "name",
 		},
+		"whole name and parts of two persons": {
+			`{}`, []string{shown("Full Name", "ANNA ONE", "First Name", "BERTA", "Last Name", "ONE")}, nil, "name",
+		},
+		"the applicant's name, and a document with parts of another": {
+			`{"full_name":"ANNA ONE"}`, []string{shown("Full Name", "Anna One", "First Name", "BERTA", "Last Name", "TWO")},
+			event.Claims{"name": "ANNA ONE"}, "",
+		},
+		"a whole name without the middle name": {
+			`{}`, []string{shown("Full Name", "ANNA ONE", "First Name", "ANNA", "Middle Name", "M", "Last Name", "ONE")},
+			event.Claims{"name": "ANNA ONE", "given_name": "ANNA", "middle_name": "M", "family_name": "ONE"}, "",
+		},
+		"given names called name": {
+			`{}`, []string{shown("Name", "ANNA", "Surname", "ONE")}, event.Claims{"name": "ANNA", "family_name": "ONE"}, "",
+		},
 		"one middle name": {
 			`{}`, []string{shown("First Name", "ANNA", "Last Name", "ONE"),
 				shown("First Name", "ANNA", "Middle Name", "M", "Last Name", "ONE")}, nil, "name",
