@@ -19,6 +19,10 @@ func Map(body document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbr
 	d := session{body.Object("session_data")}
 	o := d.observe(p.ReceivedAt, s)
 	addChecker(&o, labels[values.Fold(p.Trigger)], p.TriggeredAt)
+	if o.Decision.Outcome == event.OutcomeApproved && disputed(map[string]any(body), searchDepth, session.refuses) {
+		values.Contradiction(&o, d.Text("session_status"), o.Decision.Stage, event.ActorHuman)
+		o.Cross.API = ""
+	}
 	return o, nil
 }
 
@@ -88,13 +92,13 @@ func (d session) observe(received time.Time, s kycbridge.Settings) kycbridge.Obs
 		values.Unmapped(&o, status)
 		o.Mentions = event.OutcomeNone // whatever it means, it is no approval
 	}
-	switch a := d.audit(); {
+	switch a, said := d.audit(), d.feedback(); {
 	case len(o.Decisions) > 0 || o.Effect.Decisive():
 	case a.rejects() && endsWithoutVerdict(o):
 		values.Contradiction(&o, strings.TrimSpace(status+" "+a.raw), event.StageChecker, event.ActorHuman)
-	case a.rejects():
+	case a.rejects(), said.rejects():
 		o.Mentions = event.OutcomeRejected
-	case a.isOpen():
+	case a.isOpen(), said.repeats():
 		o.Mentions = event.OutcomeNone
 	}
 	o.Checks = append(append(o.Checks, d.checks(o.Documents)...), unsure...)

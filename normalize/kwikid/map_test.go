@@ -149,6 +149,7 @@ func TestWebhookForms(t *testing.T) {
 		`{"event":"Checker Approved","a":{"session_data":{"audit_result":"0"}}}`:                checkers,
 		`{"event":"Checker Approved","auditor_feedback":"Redo/Reopen - no sound"}`:              checkers,
 		`{"event":"Checker Approved","auditor_fdbk_code":"Rejected"}`:                           checkers,
+		`{"event":"Checker Approved","auditor_fdbk":"Case rejected"}`:                           checkers,
 		`{"event":"Checker Approved","auditor_feedback":"Rejected"}`:                            checkers,
 		`{"event":"Maker Approved","status":"kyc_result_rejected"}`:                             makers,
 		`{"event":"Maker Approved","status":"Checker Rejected"}`:                                makers,
@@ -393,6 +394,11 @@ func TestMentions(t *testing.T) {
 		`"session_status":"waiting","auditor_fdbk":"please REVISIT"`:                  none,
 		`"session_status":"session_expired","audit_lock":"auditor-2"`:                 none,
 		`"session_status":"session_expired"`:                                          "",
+		`"session_status":"waiting","auditor_feedback":"Case rejected"`:               none,
+		`"session_status":"kyc_request_accepted","feedback":{"type":"Reject"}`:        rejected,
+		`"session_status":"session_expired","feedback":{"type":"Reject"}`:             rejected,
+		`"session_status":"kyc_request_accepted","feedback":"{\"type\":\"Reopen\"}"`:  none,
+		`"session_status":"kyc_request_accepted","feedback":{"type":"Approve"}`:       "",
 		`"session_status":"kyc_paused"`:                                               none,
 		`"session_status":"kyc_result_approved"`:                                      "",
 	} {
@@ -404,6 +410,35 @@ func TestMentions(t *testing.T) {
 	for status, want := range map[string]event.Outcome{"kyc_result_approved": "", "kyc_result_rejected": rejected} {
 		if o := mapKwikID(t, event.ViaPoll, polled(`"session_status":"`+status+`"`), second); o.Mentions != want {
 			t.Errorf("%s, and a checker: mentions %q, want %q", status, o.Mentions, want)
+		}
+	}
+}
+
+// TestWordsBesideASession: an answer that refuses the person beside the session that approves contradicts itself, at
+// whatever place. The status in extras is not the session's own.
+func TestWordsBesideASession(t *testing.T) {
+	const (
+		approved     = "verdict completed approved maker human final [maker approved human]"
+		contradicted = "doubt unknown none maker human system.contradiction"
+	)
+	for beside, want := range map[string]string{
+		`"session_status":"kyc_result_rejected"`:            contradicted,
+		`"audit_result":"0"`:                                contradicted,
+		`"audit_result":"7"`:                                contradicted,
+		`"auditor_feedback":"Rejected"`:                     contradicted,
+		`"data":[{"session_status":"kyc_result_rejected"}]`: contradicted,
+		`"session_status":"session_expired"`:                approved, // perhaps that of an earlier call
+		`"audit_result":"1"`:                                approved,
+		`"extras":{"session_status":"kyc_result_rejected"}`: approved,
+		`"result":"kyc_result_rejected"`:                    approved, // not a member that says so of a session
+	} {
+		const status = `"session_status":"kyc_result_approved"`
+		inside := polled(status + `,"summary_data":{` + beside + `}`)
+		top := strings.Replace(polled(status), `"status":200`, beside, 1)
+		for _, body := range []string{inside, top} {
+			if got := normalizetest.Brief(mapKwikID(t, event.ViaPoll, body, kycbridge.Settings{})); got != want {
+				t.Errorf("%s:\n got %s\nwant %s", body, got, want)
+			}
 		}
 	}
 }
@@ -431,17 +466,24 @@ func TestChecker(t *testing.T) {
 		checkerContradicted = "doubt unknown none checker human system.contradiction"
 	)
 	for members, want := range map[string]string{
-		approved + `,"audit_result":"1"`:                                    bothApproved,
-		approved + `,"audit_result":1`:                                      bothApproved,
-		approved + `,"audit_result":true`:                                   bothApproved,
-		approved + `,"audit_result":"True","audit_lock":true`:               bothApproved,
-		approved + `,"AUDIT_RESULT":"0"`:                                    refused,
-		approved + `,"audit_result":0`:                                      refused,
-		approved + `,"audit_result":false`:                                  refused,
-		rejected + `,"audit_result":"0"`:                                    bothRejected,
-		rejected + `,"audit_result":"1"`:                                    overruled,
-		approved + `,"audit_result":"2"`:                                    doubt,
-		approved + `,"audit_result":"approved"`:                             doubt,
+		approved + `,"audit_result":"1"`:                      bothApproved,
+		approved + `,"audit_result":1`:                        bothApproved,
+		approved + `,"audit_result":true`:                     bothApproved,
+		approved + `,"audit_result":"True","audit_lock":true`: bothApproved,
+		approved + `,"AUDIT_RESULT":"0"`:                      refused,
+		approved + `,"audit_result":0`:                        refused,
+		approved + `,"audit_result":false`:                    refused,
+		rejected + `,"audit_result":"0"`:                      bothRejected,
+		rejected + `,"audit_result":"1"`:                      overruled,
+		approved + `,"audit_result":"2"`:                      doubt,
+		approved + `,"audit_result":"approved"`:               doubt,
+		approved + `,"audit_result":1.0`:                      bothApproved,
+		approved + `,"audit_result":"0.0"`:                    refused,
+		approved + `,"audit_result":"1.5"`:                    doubt,
+		approved + `,"audit_result":"1."`:                     doubt,
+		approved + `,"audit_lock":1.0`:                        locked,
+		approved + `,"audit_lock":0.0`: "verdict completed approved maker human " +
+			"final [maker approved human]",
 		approved + `,"audit_result":{"a":1}`:                                doubt,
 		approved + `,"audit_result":[1]`:                                    doubt,
 		approved + `,"audit_result":"-1"`:                                   doubt,
@@ -467,6 +509,13 @@ func TestChecker(t *testing.T) {
 		approved + `,"audit_result":"0","auditor_feedback":"Rejected"`:                                    refused,
 		approved + `,"audit_result":"1","auditor_feedback":"Approved"`:                                    bothApproved,
 		approved + `,"audit_result":"1","auditor_feedback":"no reason to reject"`:                         bothApproved,
+		approved + `,"auditor_feedback":"Case rejected: not the same person"`:                             checkerContradicted,
+		approved + `,"auditor_fdbk":"Not  Approved"`:                                                      checkerContradicted,
+		approved + `,"auditor_fdbk_code":"A1_DECLINED"`:                                                   checkerContradicted,
+		approved + `,"auditor_feedback":"Approved, no reason to reject"`:                                  "verdict completed approved maker human final [maker approved human]",
+		approved + `,"auditor_feedback":"projected on a wall"`:                                            "verdict completed approved maker human final [maker approved human]",
+		approved + `,"audit_result":"0","auditor_feedback":"Case rejected"`:                               refused,
+		approved + `,"audit_lock":true,"auditor_feedback":"Case rejected"`:                                locked,
 		approved + `,"audit_result":"1","auditor_feedback":[{"type":"REVISIT"}]`:                          revisit,
 		approved + `,"auditor_feedback":"Redo/Reopen - no sound, REJECT"`:                                 checkerContradicted,
 		approved + `,"audit_result":"1","auditor_feedback":"REOPEN: no sound"`:                            checkerContradicted,

@@ -1,7 +1,9 @@
 package kwikid
 
 import (
+	"slices"
 	"strings"
+	"unicode"
 
 	"kycbridge"
 	"kycbridge/document"
@@ -141,6 +143,7 @@ type audit struct {
 	unknown bool          // a result is present, and its value is not known
 	word    event.Outcome // what the auditor's feedback begins with; "" if that is no decision
 	odd     bool          // the auditor's feedback contains an object that cannot be read, or wants the call repeated
+	against bool          // the auditor's feedback contains a word for a rejection, anywhere in its text
 	locked  bool          // the session is locked for the checker
 	revisit bool          // the checker requests another review
 }
@@ -158,7 +161,7 @@ func repeatsCall(text string) bool {
 
 func (d session) audit() audit {
 	a := audit{raw: d.Text("audit_result")}
-	switch strings.ToLower(strings.TrimSpace(a.raw)) { // not folded: -1 is not 1
+	switch withoutZeros(strings.ToLower(strings.TrimSpace(a.raw))) { // not folded: -1 is not 1
 	case "1", "true":
 		a.outcome = event.OutcomeApproved
 	case "0", "false":
@@ -168,7 +171,7 @@ func (d session) audit() audit {
 	default:
 		a.unknown = true
 	}
-	switch values.Fold(d.Text("audit_lock")) {
+	switch withoutZeros(values.Fold(d.Text("audit_lock"))) {
 	case "":
 		a.locked = unreadable(d.Value("audit_lock"))
 	case "0", "false", "null", "none":
@@ -180,6 +183,7 @@ func (d session) audit() audit {
 			text = strings.ToLower(strings.TrimLeft(text, "[\" \t\r\n"))
 			a.revisit = a.revisit || strings.Contains(text, "revisit")
 			a.odd = a.odd || holdsObject(text) || repeatsCall(text)
+			a.against = a.against || speaksAgainst(text)
 			switch {
 			case strings.HasPrefix(text, "reject"):
 				a.word = event.OutcomeRejected
@@ -189,6 +193,26 @@ func (d session) audit() audit {
 		}
 	}
 	return a
+}
+
+// withoutZeros returns 1 for 1.0: a table with empty cells turns whole numbers into such ones.
+func withoutZeros(number string) string {
+	whole, zeros, found := strings.Cut(number, ".")
+	if found && zeros != "" && strings.Trim(zeros, "0") == "" {
+		return whole
+	}
+	return number
+}
+
+// refusals are the beginnings of words for a rejection in an auditor's own text, in lower case.
+var refusals = [...]string{"reject", "declin", "denied", "disapprov", "unapprov", "not approv"}
+
+// speaksAgainst reports whether a text in lower case contains a word for a rejection. It may be about something else
+// (no reason to reject), so it only counts where nothing else tells what the auditor decided.
+func speaksAgainst(text string) bool {
+	isOther := func(r rune) bool { return !unicode.IsLetter(r) }
+	text = " " + strings.Join(strings.FieldsFunc(text, isOther), " ")
+	return slices.ContainsFunc(refusals[:], func(word string) bool { return strings.Contains(text, " "+word) })
 }
 
 // texts are the scalars of a value, at any place in it. JSON inside a text is read depth times within itself; what is
@@ -222,16 +246,21 @@ func (a audit) disagrees(maker event.Outcome) bool {
 	if a.outcome != "" {
 		maker = a.outcome
 	}
-	differs := a.word != "" && a.word != maker || a.odd && maker == event.OutcomeApproved
+	differs := a.word != "" && a.word != maker || (a.odd || a.isAgainst()) && maker == event.OutcomeApproved
 	return differs && (a.outcome != "" || !a.locked)
 }
+
+// isAgainst reports whether a word for a rejection is all that is known of the checker's decision.
+func (a audit) isAgainst() bool { return a.against && a.outcome == "" && a.word == "" }
 
 // rejects reports whether the checker rejects. isOpen reports whether the checker has not decided, or in a way that is
 // not known.
 func (a audit) rejects() bool {
 	return a.outcome == event.OutcomeRejected || a.word == event.OutcomeRejected
 }
-func (a audit) isOpen() bool { return a.unknown || a.odd || a.revisit || a.locked && a.outcome == "" }
+func (a audit) isOpen() bool {
+	return a.unknown || a.odd || a.revisit || a.isAgainst() || a.locked && a.outcome == ""
+}
 
 // judge maps a session that has a result: the maker's verdict first, then the checker's.
 func (d session) judge(o *kycbridge.Observation, s kycbridge.Settings) {

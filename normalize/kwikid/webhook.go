@@ -116,7 +116,7 @@ func webhook(body document.Object, s kycbridge.Settings) kycbridge.Observation {
 		values.Contradiction(&o, other.name, other.stage, event.ActorHuman)
 	default:
 		decideUnconfirmed(&o, l, s)
-		if o.Decision.Outcome == event.OutcomeApproved && disputed(map[string]any(body), searchDepth) {
+		if o.Decision.Outcome == event.OutcomeApproved && disputed(map[string]any(body), searchDepth, session.disputes) {
 			values.Contradiction(&o, l.name, l.stage, event.ActorHuman)
 			o.Cross.Callback = ""
 		}
@@ -124,22 +124,22 @@ func webhook(body document.Object, s kycbridge.Settings) kycbridge.Observation {
 	return o
 }
 
-// disputed reports whether a session in the same body as an approval contradicts it or contains an unknown
-// value. A session may be as deep as its id; the status in its extras is not its own status.
-func disputed(doc any, depth int) bool {
+// disputed reports whether a session in the same body as an approval contradicts it, as by reports. A session may be as
+// deep as its id; the status in its extras is not its own status.
+func disputed(doc any, depth int, by func(session) bool) bool {
 	if depth == 0 {
 		return false
 	}
 	switch doc := doc.(type) {
 	case map[string]any:
 		for name, value := range doc {
-			if values.Fold(name) != "extras" && disputed(value, depth-1) {
+			if values.Fold(name) != "extras" && disputed(value, depth-1, by) {
 				return true
 			}
 		}
-		return session{doc}.disputes()
+		return by(session{doc})
 	case []any:
-		return slices.ContainsFunc(doc, func(item any) bool { return disputed(item, depth-1) })
+		return slices.ContainsFunc(doc, func(item any) bool { return disputed(item, depth-1, by) })
 	}
 	return false
 }
@@ -163,7 +163,14 @@ func (d session) disputes() bool {
 	return unreadable(d.Value("session_status")) || status != "" && status != statusApproved && !underWay ||
 		said.rejects() || said.repeats() || said.odd ||
 		checker.unknown || checker.revisit || checker.outcome == event.OutcomeRejected ||
-		checker.word == event.OutcomeRejected || checker.odd
+		checker.word == event.OutcomeRejected || checker.odd || checker.isAgainst()
+}
+
+// refuses reports whether an object anywhere in an answer refuses the person whom the session approves: only such a
+// decision counts there, because a status of another kind may be that of an earlier call.
+func (d session) refuses() bool {
+	checker := d.audit()
+	return d.Text("session_status") == statusRejected || checker.unknown || checker.rejects()
 }
 
 // decideUnconfirmed uses the label of a webhook as the verdict, because the account does not confirm verdicts
