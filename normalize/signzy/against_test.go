@@ -300,6 +300,19 @@ func TestNewEvidence(t *testing.T) {
 		{"a part of the journey", `"deviceIntelligence":{"rooted":"True"}`, `"message"`, true},
 		{"a list in the journey", `"alerts":[{"open":true}]`, `"message"`, true},
 		{"a scalar of the journey", `"archived":false`, `"message"`, false},
+		{"a refusal in the journey", `"finalStatus":"Rejected"`, `"message"`, true},
+		{"a refusal in a part of it", `"verdict":{"outcome":["DECLINED"]}`, `"message"`, true},
+		{"a refusal beside the parts of the document", `"verdict":"Rejected"`, `"idExpired":"False","attempts":1`, true},
+		{"a refusal beside the match", `"outcome":"failed"`, `"verified":true`, true},
+		{"a refusal of an address", `"status":"FAILED"`, `"isCrawler":"false"`, true},
+		{"an answer within the result of a mask", `"isTampered":true`, `"found":false`, true},
+		{"a refusal within the result of a cover", `"status":"FAILED"`, `"isFaceCovered":false`, true},
+		{"an answer of a register that is not documented", `"isDeceased":true`, `"name":"T"`, true},
+		{"the same in a list", `"persons":[{"wanted":"True"}]`, `"name":"T"`, true},
+		{"a refusal of a register", `"status":"FAILED"`, `"name":"T"`, true},
+		{"a failed look-up beside its response", `"overallStatus":"False"`, `"api":"Driving`, true},
+		{"another answer beside it", `"matched":false`, `"api":"Driving`, true},
+		{"a passed look-up beside its response", `"overallStatus":"True"`, `"api":"Driving`, false},
 		{"a third document", `"idType3":"Passport"`, `"consent":true`, true},
 		{"a third report", `"documentIntelligence3":{"completeStatus":{"overallStatus":"False"}}`, `"message"`, true},
 		{"parts of a second report in the first", `"completeStatus2":{"overallStatus":"False"}`,
@@ -321,6 +334,24 @@ func TestNewEvidence(t *testing.T) {
 				t.Errorf("%s", normalizetest.Brief(o))
 			}
 		})
+	}
+}
+
+// TestRefusedDocument: a text beside the result of a document that refuses it speaks against a document that passed.
+func TestRefusedDocument(t *testing.T) {
+	for text, outcome := range map[string]event.Outcome{
+		"Document type not recognized": event.OutcomeReview, "Document is invalid": event.OutcomeReview,
+		"validation FAILED": event.OutcomeReview, "Document validated successfully": event.OutcomeApproved,
+		"ok": event.OutcomeApproved,
+	} {
+		for _, report := range [...]string{"documentIntelligence", "documentIntelligence2"} {
+			journey := parse(t, clean)
+			status := journey[report].(map[string]any)["completeStatus"].(map[string]any)
+			status["message"] = text
+			if o := judged(t, journey, strict); o.Decision.Outcome != outcome {
+				t.Errorf("%s of %s: %s", text, report, normalizetest.Brief(o))
+			}
+		}
 	}
 }
 

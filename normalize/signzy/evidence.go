@@ -93,11 +93,11 @@ func (e *evidence) unexplained(kind, place string) {
 	e.object(kind, event.Reason{Code: manualReview, ProviderCode: place})
 }
 
-// others adds an objection if an unknown member of o contains a yes or a no: a new kind of evidence prevents
-// an approval until the mapping knows what it means.
+// others adds an objection if an unknown member of o contains a yes, a no or a word of refusal: a new kind of
+// evidence prevents an approval until the mapping knows what it means.
 func (e *evidence) others(o document.Object, place string, known ...string) {
 	for member, v := range o {
-		if !slices.Contains(known, member) && judges(v) {
+		if !slices.Contains(known, member) && (judges(v) || some(v, refuses)) {
 			e.unexplained("", place)
 			return
 		}
@@ -129,8 +129,9 @@ var journeyParts = []string{
 	"externalApiResponses", "ipAddresses", "capturedData", "documentIntelligence", "selfieAnalysis",
 }
 
-// unknownParts adds objections for unknown objects and lists of a journey that contain a judgement, and for
-// known ones without readable content.
+// unknownParts adds objections for unknown members of a journey that contain a word of refusal, for unknown objects and
+// lists that contain a judgement, and for known ones without readable content. A lone yes or no is none: those that are
+// known at this place tell about the transport (inQueue).
 func (e *evidence) unknownParts(j document.Object) {
 	for _, member := range [...]string{"capturedData", "documentIntelligence", "selfieAnalysis"} {
 		if _, odd := part(j, member); odd {
@@ -141,7 +142,9 @@ func (e *evidence) unknownParts(j document.Object) {
 		_, isObject := v.(map[string]any)
 		_, isList := v.([]any)
 		known := slices.Contains(journeyParts, member) || isLaterReport(member)
-		if !known && (isObject || isList) && judges(v) {
+		// An application of the back office is for accounts that read those (mixed).
+		refused := some(v, refuses) && member != "merchantData"
+		if !known && (refused || (isObject || isList) && judges(v)) {
 			e.unexplained("", "journey")
 			return
 		}

@@ -1,6 +1,7 @@
 package signzy
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -182,8 +183,15 @@ func (e *evidence) lookUp(i int, call document.Object) {
 	if !a.sent() {
 		a = unreadable
 	}
-	if within := failedWithin(call["response"]); within.failed() {
-		a = within
+	for _, member := range values.Sorted(call) {
+		// The input repeats what was asked, and judges nothing.
+		if within := failedWithin(map[string]any{member: call[member]}); member != "input" && within.failed() {
+			a = within
+		}
+	}
+	e.others(call, "externalApiResponses", "api", "input", "response", "overallStatus", "verified")
+	if some(call["response"], refuses) || unknownWithin(call["response"]) {
+		e.unexplained("", "externalApiResponses")
 	}
 	c := event.Check{
 		CheckID: "external." + strconv.Itoa(i), Type: event.CheckDatabase, Result: a.result,
@@ -226,6 +234,24 @@ func failedWithin(v any) (a answer) {
 		}
 	}
 	return answer{}
+}
+
+// unknownWithin reports whether a response contains a yes or a no under any other name than those of failedWithin: it
+// may say that the person is wanted, or dead.
+func unknownWithin(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for member, inner := range v {
+			result := member == "overallStatus" || member == "verified"
+			if unknownWithin(inner) && (!result || !isYesOrNo(inner)) {
+				return true
+			}
+		}
+		return false
+	case []any:
+		return slices.ContainsFunc(v, unknownWithin)
+	}
+	return isYesOrNo(v)
 }
 
 // isScreening reports whether a look-up is an anti-money-laundering screening, by its name.

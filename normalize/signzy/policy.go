@@ -138,11 +138,12 @@ func refuted(j document.Object) bool {
 		liveAnswer(j).failed() || faceAnswer(j).failed() && (!measured || score > 0)
 }
 
-// otherEnds are parts of words in the text for the step (message) that name another end than a completed journey. The
-// texts are not documented, and those of completed journeys differ (observed), so only these are objections.
-var otherEnds = [...]string{
+// refusals are parts of words that name another end than a completed journey, or another result than a passed one. The
+// texts beside a result are not documented, and those of completed journeys differ (observed), so only these are
+// objections. "not recognized" was observed beside a failed document.
+var refusals = [...]string{
 	"reject", "declin", "denied", "fail", "terminat", "expir", "cancel", "abort", "abandon", "unsuccess", "incomplete",
-	"notcomplete", "exceed",
+	"notcomplete", "exceed", "notrecogni", "invalid", "notvalid",
 }
 
 // lacking adds an objection for each item that an approval needs and the body does not contain: the document
@@ -169,15 +170,20 @@ func lacking(j document.Object, e *evidence, documents []event.Document, at time
 	if values.Fold(j.Text("step")) != complete {
 		e.unexplained("", "step")
 	}
-	if some(j["message"], namesOtherEnd) {
+	if some(j["message"], refuses) {
 		e.unexplained("", "message")
+	}
+	for _, r := range reportsOf(j) {
+		if some(r.body.Object("completeStatus")["message"], refuses) {
+			e.unexplained("", "completeStatus.message")
+		}
 	}
 }
 
-// namesOtherEnd reports whether a value is a text that contains one of otherEnds.
-func namesOtherEnd(v any) bool {
+// refuses reports whether a value is a text that contains one of refusals.
+func refuses(v any) bool {
 	text := values.Fold(document.Text(v))
-	return slices.ContainsFunc(otherEnds[:], func(word string) bool { return strings.Contains(text, word) })
+	return slices.ContainsFunc(refusals[:], func(word string) bool { return strings.Contains(text, word) })
 }
 
 // unmet adds an objection for every threshold that is not met. An unknown key, a threshold outside 0 to 1 and

@@ -96,8 +96,10 @@ func (e *evidence) faceChecks(analysis document.Object) {
 // flag is.
 func (e *evidence) hidden(checks document.Object, member, flag, code string) {
 	check := checks.Object(member)
-	found := answerAt(check.Object("result"), flag)
+	result := check.Object("result")
+	found := answerAt(result, flag)
 	e.others(check, member, "status", "result", flag)
+	e.others(result, member, flag, "confidence", "faceGears")
 	if found.passed() || answerAt(check, flag).passed() {
 		occluded := event.Reason{Code: "face.occluded", ProviderCode: code}
 		e.because(occluded)
