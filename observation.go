@@ -65,7 +65,7 @@ type Observation struct {
 	// submitted, the call continues), so it ends the request. Any other progress keeps a request: a summary
 	// with "not complete" contains nothing new.
 	Submission bool
-	// Mentions is, for EffectNote and EffectProgress, an outcome that the body states beside what it is about
+	// Mentions is, for EffectNote, EffectProgress and EffectEnd, an outcome that the body states beside what it is about
 	// (OutcomeNone: not decided); "" if it states none. It never sets a verdict, but one that contradicts a
 	// current approval is a doubt.
 	Mentions event.Outcome

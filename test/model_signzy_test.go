@@ -109,12 +109,12 @@ func signzy(t *testing.T, policy bool) func(n int, a act) message {
 var signzyPolicy = normalize.Table{"min_face_match": 0.8, "min_liveness": 0.5}
 
 // asked is the time of an answer of the API: if it does not approve, it states what held when it was requested. That of
-// an open journey counts five minutes less, because the clocks may differ.
+// an open or a failed journey counts five minutes less, because the clocks may differ.
 func asked(f model.Fact, at int) int {
 	switch {
 	case f.Word == model.Verdict && (f.Outcome == "rejected" || f.Outcome == "review"), f.Word == model.Doubt:
 		return at
-	case f.Word == model.Progress && f.Mentions != "":
+	case (f.Word == model.Progress || f.Word == model.End) && f.Mentions != "":
 		return at - 5
 	}
 	return f.At

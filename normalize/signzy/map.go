@@ -119,6 +119,7 @@ func apply(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridge
 	case word == terminated:
 		o.Effect, o.Status = kycbridge.EffectEnd, event.StatusFailed
 		o.Reasons = append([]event.Reason{termination(j.Text("step"))}, e.reasons...)
+		o.Mentions = event.OutcomeNone // a journey has one end: one that failed was not completed
 	case isOver && !byOperator:
 		values.Doubt(o, raw, event.StageSystem, event.ActorSystem)
 	case !byOperator:
@@ -127,7 +128,7 @@ func apply(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridge
 	default:
 		o.Effect, o.Status = kycbridge.EffectProgress, status
 		if status.Closed() {
-			o.Effect, o.Reasons = kycbridge.EffectEnd, e.reasons
+			o.Effect, o.Reasons, o.Mentions = kycbridge.EffectEnd, e.reasons, event.OutcomeNone
 		}
 	}
 }

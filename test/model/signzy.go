@@ -25,7 +25,8 @@ func Signzy(b SignzyBody) Fact {
 		// Reading: the status of an open journey is progress. Whatever it means, it is no approval.
 		return Fact{Word: Progress, Status: "unknown", Mentions: "none", Reason: "unmapped_status"}
 	case b.Status == "TERMINATED":
-		return Fact{Word: End, Status: "failed"}
+		// Reading: a journey has one end. One that failed was not completed, so a policy cannot have approved it.
+		return Fact{Word: End, Status: "failed", Mentions: "none"}
 	}
 	f := Fact{Word: Verdict, Status: "completed", Outcome: "none", Rank: 1}
 	if !b.Policy {
