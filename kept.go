@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"kycbridge/event"
@@ -168,24 +167,30 @@ const maxMarks = 4096
 
 // Add returns m with the mark of p.
 func (m Marks) Add(p Payload) Marks {
-	one := markOf(p)
+	one := markOf(p.ID, p.Digest)
 	if m += one; len(m) > maxMarks*len(one) {
 		m = m[len(m)-maxMarks*len(one):]
 	}
 	return m
 }
 
-func markOf(p Payload) Marks { return Marks(fmt.Sprintf("%016x", PayloadMark(p.ID+" "+p.Digest))) }
+func markOf(id, digest string) Marks { return Marks(fmt.Sprintf("%016x", PayloadMark(id+" "+digest))) }
 
-// Holds reports whether p repeats one of the erased payloads.
-func (t *Tombstone) Holds(p Payload) bool {
-	one := markOf(p)
-	for marks := t.Marks; len(marks) >= len(one); marks = marks[len(one):] {
-		if strings.HasPrefix(string(marks), string(one)) {
+// has reports whether m contains a mark.
+func (m Marks) has(one Marks) bool {
+	for ; len(m) >= len(one); m = m[len(one):] {
+		if m[:len(one)] == one {
 			return true
 		}
 	}
 	return false
+}
+
+// Holds reports whether p repeats one of the erased payloads. In quarantine it had the id of its body, whatever id the
+// body names.
+func (t *Tombstone) Holds(p Payload) bool {
+	quarantined := PayloadID(p.Provider, p.Account, "", p.Digest)
+	return t.Marks.has(markOf(p.ID, p.Digest)) || t.Marks.has(markOf(quarantined, p.Digest))
 }
 
 // EventMeta is a published event without its body.

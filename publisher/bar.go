@@ -12,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge"
-	"kycbridge/event"
 )
 
 const (
@@ -92,15 +91,11 @@ func (s *Store) appendOnce(
 		if ctx.Err() != nil {
 			return ack, fmt.Errorf("the verification is being erased: %w", ctx.Err())
 		}
-		since := p.ReadAt
-		if p.Via.Asked() {
-			since = p.ReceivedAt
-		}
 		t, err := s.Tombstone(ctx, k)
 		switch {
 		case err != nil:
 			return ack, err
-		case t != nil && !since.IsZero() && t.At.After(since):
+		case t != nil && precedesErasure(t, p):
 			return ack, kycbridge.ErrErased
 		case t != nil:
 			continueAfter(sent.msg, t)
@@ -108,12 +103,8 @@ func (s *Store) appendOnce(
 	}
 }
 
-// erasedBefore reports whether p repeats a payload that was erased with its verification. A payload that
-// was fetched since then does not count: it was requested after the erasure.
+// erasedBefore reports whether p repeats a payload that was erased with its verification.
 func (s *Store) erasedBefore(ctx context.Context, k kycbridge.Key, p kycbridge.Payload) (bool, error) {
-	if p.Via != event.ViaCallback {
-		return false, nil
-	}
 	t, err := s.Tombstone(ctx, k)
-	return err == nil && t != nil && t.Holds(p), err
+	return err == nil && t != nil && repeatsErased(t, p), err
 }

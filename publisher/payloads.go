@@ -11,13 +11,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge"
-	"kycbridge/event"
 )
 
 // Append stores p durably under its id. A payload with a known id is not stored again; the answer then carries the
 // digest of the stored one. An erased payload does not block another body under its id: p is stored then, unless it
 // repeats a payload that was erased with its verification, however long ago. While its verification is being erased, p
-// waits. p is no duplicate of itself: if the answer of the server is lost, p is sent again, and found stored.
+// waits; if it was requested before the end of the erasure, Append returns kycbridge.ErrErased. p is no duplicate of
+// itself: if the answer of the server is lost, p is sent again, and found stored.
 func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stored, error) {
 	k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
 	m := message(s.names.payload(k), p)
@@ -25,10 +25,15 @@ func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stor
 		return kycbridge.Stored{}, err
 	}
 	s.barred(m, k)
-	if t, err := s.tombstoneOfErased(ctx, k); err != nil || t != nil {
-		if err != nil || p.Via == event.ViaCallback && t.Holds(p) {
-			return kycbridge.Stored{Duplicate: err == nil, Digest: p.Digest}, err
-		}
+	switch t, err := s.tombstoneOfErased(ctx, k); {
+	case err != nil:
+		return kycbridge.Stored{}, err
+	case t == nil:
+	case repeatsErased(t, p):
+		return kycbridge.Stored{Duplicate: true, Digest: p.Digest}, nil
+	case precedesErasure(t, p):
+		return kycbridge.Stored{}, kycbridge.ErrErased
+	default:
 		continueAfter(m, t)
 	}
 	for {

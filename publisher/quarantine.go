@@ -27,6 +27,9 @@ func (s *Store) Quarantine(
 func (s *Store) putQuarantined(
 	ctx context.Context, p kycbridge.Payload, reason string, faults []kycbridge.FieldError,
 ) (jetstream.PubAck, error) {
+	if repeated, err := s.erasedWithVerification(ctx, p); repeated || err != nil {
+		return jetstream.PubAck{Duplicate: repeated}, err
+	}
 	m := s.quarantined(p, reason, faults)
 	if err := s.seal(ctx, kycbridge.ShelfQuarantine, m, p); err != nil {
 		return jetstream.PubAck{}, err
@@ -58,6 +61,25 @@ func (s *Store) putQuarantined(
 		}
 		m.Header[nats.MsgIdHdr] = []string{id + storedAgain + strconv.FormatUint(ack.Sequence, 10)}
 	}
+}
+
+// erasedWithVerification reports whether p repeats a callback that was erased with its verification. The error is
+// kycbridge.ErrErased if p was requested before the erasure. A payload of the log was checked when it was stored there.
+func (s *Store) erasedWithVerification(ctx context.Context, p kycbridge.Payload) (repeated bool, err error) {
+	if p.VerificationID == "" || p.Seq > 0 {
+		return false, nil
+	}
+	k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
+	t, err := s.tombstoneOfErased(ctx, k)
+	switch {
+	case err != nil || t == nil:
+		return false, err
+	case repeatsErased(t, p):
+		return true, nil
+	case precedesErasure(t, p):
+		return false, kycbridge.ErrErased
+	}
+	return false, nil
 }
 
 // quarantined is the message of a payload in quarantine.

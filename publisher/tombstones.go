@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 const (
@@ -109,6 +110,22 @@ func (s *Store) readErasedVerifications(ctx context.Context) {
 		})
 	}
 	e.read(end, began, err)
+}
+
+// repeatsErased reports whether p is a callback that was erased with its verification. A body that was requested does
+// not count: it was requested again.
+func repeatsErased(t *kycbridge.Tombstone, p kycbridge.Payload) bool {
+	return p.Via == event.ViaCallback && t.Holds(p)
+}
+
+// precedesErasure reports whether p was requested, or read from where it was kept, before the end of an erasure. The
+// bar alone does not keep it out of the log: it may come after the bar has ended.
+func precedesErasure(t *kycbridge.Tombstone, p kycbridge.Payload) bool {
+	since := p.ReadAt
+	if p.Via.Asked() {
+		since = p.ReceivedAt
+	}
+	return !since.IsZero() && t.At.After(since)
 }
 
 // continueAfter records in the payload m the newest erased revision: if m begins a new history, it goes on from that.

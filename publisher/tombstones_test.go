@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -45,6 +46,50 @@ func TestErasedVerificationsAreKnown(t *testing.T) {
 	if _, err := store.Append(t.Context(), payload("idv-2", "e3", "{}")); err != nil {
 		t.Errorf("a callback of another verification depends on the tombstones: %v", err)
 	}
+}
+
+// TestErasedFromQuarantine: a process that never had a callback that was erased from quarantine stores it neither there
+// nor in the log, where it has another id. An answer that was requested before the erasure is kept out of both when the
+// bar has ended, and one that is requested later is stored.
+func TestErasedFromQuarantine(t *testing.T) {
+	server, store, _ := start(t, t.TempDir())
+	other, _ := openStreams(t, server)
+	logged, asked := payload("idv-1", "e1", "{}"), payload("idv-1", "", `{"asked":1}`)
+	logged.Via, asked.Via, asked.ReceivedAt = event.ViaCallback, event.ViaFetch, time.Now()
+	quarantined := logged
+	quarantined.ID = kycbridge.PayloadID(logged.Provider, logged.Account, "", logged.Digest)
+	tombstone := kycbridge.Tombstone{Provider: logged.Provider, Account: logged.Account,
+		VerificationID: logged.VerificationID, At: time.Now().Add(time.Millisecond)}
+	tombstone.Marks = tombstone.Marks.Add(quarantined)
+	must(t, other.WriteTombstone(t.Context(), tombstone))
+	time.Sleep(erasedDelay)
+
+	stored, err := store.Append(t.Context(), logged)
+	if err != nil || !stored.Duplicate {
+		t.Errorf("the callback is stored in the log: %+v, %v", stored, err)
+	}
+	must(t, store.Quarantine(t.Context(), quarantined, kycbridge.QuarantineSchema, nil))
+	count := func(want int) {
+		t.Helper()
+		for _, shelf := range []kycbridge.Shelf{kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine} {
+			if n := len(kept(t, store, kycbridge.KeptQuery{Shelf: shelf})); n != want {
+				t.Errorf("%s: %d messages, want %d", shelf, n, want)
+			}
+		}
+	}
+	count(0)
+	if _, err := store.Append(t.Context(), asked); !errors.Is(err, kycbridge.ErrErased) {
+		t.Errorf("an answer to a request before the erasure is stored in the log, %v", err)
+	}
+	if err := store.Quarantine(t.Context(), asked, kycbridge.QuarantineSchema, nil); !errors.Is(err, kycbridge.ErrErased) {
+		t.Errorf("an answer to a request before the erasure is quarantined, %v", err)
+	}
+	count(0)
+	asked.ReceivedAt = time.Now()
+	_, err = store.Append(t.Context(), asked)
+	must(t, err)
+	must(t, store.Quarantine(t.Context(), asked, kycbridge.QuarantineSchema, nil))
+	count(1)
 }
 
 // TestErasedVerificationsAreRecent: the set is read again when it is too old by any clock.

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -49,5 +50,23 @@ func (b *bridge) sent(t *testing.T, body []byte, status string) {
 	t.Helper()
 	if r, err := b.post(t.Context(), body); err != nil || r.Code != 200 || r.Status != status {
 		t.Fatalf("answered %+v, %v, want %s", r, err, status)
+	}
+}
+
+// TestQuarantinedAfterAnErasure: a callback that was erased from quarantine does not come back there, also after a
+// restart.
+func TestQuarantinedAfterAnErasure(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, oneAccount)
+	b.start(t)
+	mark := "SEEDinQUARANTINE"
+	body := bytes.ReplaceAll(marked(mark, 1), []byte(`"status":"Approved"`), []byte(`"status":{"x":1}`))
+	b.sent(t, body, "quarantined")
+	b.tool(t, "payloads", "purge", "--verification", idOf(1), "--yes", "--why", "x")
+	b.stop(t)
+	b.start(t)
+	b.sent(t, body, "quarantined")
+	if found := filesWith(t, b.dir, []string{mark}); len(found) > 0 {
+		t.Errorf("the repeated callback is in %v", found)
 	}
 }
