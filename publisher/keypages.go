@@ -185,6 +185,13 @@ func (g *pages) key(ctx context.Context, shelf kycbridge.Shelf, name string) ([]
 	return p.key(slot), nil
 }
 
+// forget makes the next call of key read the page of a key again.
+func (g *pages) forget(shelf kycbridge.Shelf, name string) {
+	if id, _, _, ok := parseKeyName(name); ok {
+		g.cache.Remove(g.names.keyPage(shelf, id))
+	}
+}
+
 // destroyed reports whether the cached page of a key shows that the key was destroyed.
 func (g *pages) destroyed(shelf kycbridge.Shelf, name string) bool {
 	id, _, slot, _ := parseKeyName(name)

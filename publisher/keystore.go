@@ -163,12 +163,21 @@ func (s *Store) RotateKeys(ctx context.Context, dryRun bool, progress func(done,
 const sweepSlack = 2 * pageLife
 
 // SweepKeys removes the pages whose payloads have all expired, and returns how many. They are selected by times that
-// the server has recorded, which are wrong if its clock was. So a page that a stored message names stays.
+// the server has recorded, which are wrong if its clock was. So a page that a stored message names stays. It also
+// overwrites older versions of pages, which contain destroyed keys: a process was killed after it had written the
+// version without them.
 func (s *Store) SweepKeys(ctx context.Context) (int, error) {
 	g := &s.sealer.pages
 	all, err := g.keptPages(ctx)
 	if err != nil || len(all) == 0 {
 		return 0, err
+	}
+	for subject, p := range all {
+		if p.older {
+			if err := g.eraseBefore(ctx, subject, p.seq); err != nil {
+				return 0, err
+			}
+		}
 	}
 	swept := 0
 	for shelf := range s.sealer.shelves {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"kycbridge"
 	"kycbridge/internal/keys"
 )
@@ -253,6 +255,37 @@ func TestKeysEndWithTheirPayloads(t *testing.T) {
 	for _, shelf := range shelves {
 		if all := kept(t, store, kycbridge.KeptQuery{Shelf: shelf}); len(all) != 1 || !whole(all[0].Payload) {
 			t.Errorf("%s holds %+v", shelf, all)
+		}
+	}
+}
+
+// TestOldVersionsOfPagesAreErased: another process is killed after it has written a page without a destroyed key, and
+// before it has overwritten the version with this key. The next sweep does, and the retention, which also removes the
+// message, although this process still has the key in memory.
+func TestOldVersionsOfPagesAreErased(t *testing.T) {
+	_, store, bus := start(t, t.TempDir())
+	seal(t, store, masterOf(t, masterKeys(t, "m")))
+	tool := purgeTool(t, store, bus)
+	tool.Ageing = store
+	quarantined := func() []kycbridge.Kept { return kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine}) }
+	retain := func() error { _, err := tool.Retain(t.Context(), false, true); return err }
+	sweep := func() error { _, err := store.SweepKeys(t.Context()); return err }
+	g := &store.sealer.pages
+	for i, mend := range []func() error{retain, sweep} {
+		must(t, store.Quarantine(t.Context(), payload("victim", "", fmt.Sprint(i)), kycbridge.QuarantineUnidentified, nil))
+		one := quarantined()[0]
+		id, _, slot, _ := parseKeyName(one.Key)
+		page, raw, err := g.read(t.Context(), kycbridge.ShelfQuarantine, id)
+		must(t, err)
+		must(t, store.Erasing(t.Context(), kycbridge.ShelfQuarantine, []uint64{one.Seq}))
+		page.destroy(slot)
+		must(t, g.put(t.Context(), page, raw)) // killed here
+		must(t, mend())
+		if _, err := g.stream.GetMsg(t.Context(), raw.Sequence); !errors.Is(err, jetstream.ErrMsgNotFound) {
+			t.Errorf("%d: the version of the page with the destroyed key is there, %v", i, err)
+		}
+		if n := len(quarantined()); n != i {
+			t.Errorf("%d: %d messages are left, want %d", i, n, i)
 		}
 	}
 }

@@ -139,10 +139,16 @@ func (a *Archive) finish(ctx context.Context, shelf kycbridge.Shelf, left []kycb
 	}
 	defer end()
 	held := activeHolds(holds, a.Now())
+	left = slices.DeleteFunc(slices.Clone(left), func(m kycbridge.Aged) bool { return held[m.Key] })
+	var sealed []string
 	for _, m := range left {
-		if held[m.Key] {
-			continue
-		}
+		sealed = append(sealed, m.Sealed)
+	}
+	// Again: the process may have been killed before it had overwritten the version of a page with these keys.
+	if err := a.ShelfWriter.DestroyKeys(ctx, shelf, sealed); err != nil {
+		return err
+	}
+	for _, m := range left {
 		if err := a.ShelfWriter.Erase(ctx, shelf, m.Seq, true); err != nil {
 			return err
 		}
