@@ -32,6 +32,11 @@ func (h Hold) Holds(at time.Time) bool {
 	return h.VerificationID != "" && h.Released.IsZero() && (h.Until.IsZero() || at.Before(h.Until))
 }
 
+// IsSame reports whether h and o are the same hold, released or not.
+func (h Hold) IsSame(o Hold) bool {
+	return h.Key() == o.Key() && h.Reason == o.Reason && h.By == o.By && h.Since.Equal(o.Since) && h.Until.Equal(o.Until)
+}
+
 // Ended is when h ended, if it no longer holds at a time; zero: it still holds.
 func (h Hold) Ended(at time.Time) time.Time {
 	switch {

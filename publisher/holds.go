@@ -41,7 +41,8 @@ func (n Names) claim(k kycbridge.Key, id string) string {
 
 // PutHold stores a hold durably, in place of an earlier one on the same verification. While an erasure that the
 // hold could not stop is in progress, it waits: when it returns, no data of the verification is erased until the
-// hold ends.
+// hold ends. A release is stored only in place of the hold that it releases: if another one was placed meanwhile, that
+// remains, and PutHold returns kycbridge.ErrConflict.
 func (s *Store) PutHold(ctx context.Context, h kycbridge.Hold) error {
 	k := h.Key()
 	if !token(k.Provider) || !token(k.Account) || !token(k.VerificationID) {
@@ -60,15 +61,30 @@ func (s *Store) PutHold(ctx context.Context, h kycbridge.Hold) error {
 	}
 	seq, err := s.putUnless(ctx, &nats.Msg{Subject: s.names.hold(k), Data: body}, func() error {
 		claimed, err := s.claimed(ctx, s.names.claim(k, "*"), s.names.claim(kycbridge.Key{}, "*"))
-		if err == nil && claimed {
+		switch {
+		case err != nil:
+			return err
+		case claimed:
 			return errClaimed
 		}
-		return err
+		return s.releases(ctx, h)
 	})
 	if err != nil {
 		return fmt.Errorf("store hold: %w", err)
 	}
 	return s.recordGuarded(ctx, s.guarded()[s.names.holds()], seq)
+}
+
+// releases returns kycbridge.ErrConflict if h is the release of another hold than the stored one.
+func (s *Store) releases(ctx context.Context, h kycbridge.Hold) error {
+	if h.Released.IsZero() {
+		return nil
+	}
+	stored, err := s.Hold(ctx, h.Key())
+	if err == nil && stored != nil && !stored.IsSame(h) {
+		return kycbridge.ErrConflict
+	}
+	return err
 }
 
 // errClaimed means that an erasure is in progress and the check must be repeated later.

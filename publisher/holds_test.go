@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 	"kycbridge/test/wait"
 
 	"kycbridge"
+	"kycbridge/internal/archive"
 )
 
 // TestHoldsAndClaimsExclude: on three servers with three replicas, a hold that returns stops every later claim and
@@ -113,4 +115,43 @@ func TestClaimIsRenewed(t *testing.T) {
 		info, err := store.legalHolds.Info(t.Context())
 		return err == nil && info.State.LastSeq >= 2
 	})
+}
+
+// TestAReleaseEndsOneHold: while a release waits for an erasure, another hold is placed. The release does not end it.
+func TestAReleaseEndsOneHold(t *testing.T) {
+	_, store, bus := start(t, t.TempDir())
+	p := payload("v", "e1", "{}")
+	_, err := store.Append(t.Context(), p)
+	must(t, err)
+	tool := purgeTool(t, store, bus)
+	tool.Ageing = store
+	_, err = tool.Hold(t.Context(), p.VerificationID, "case 1", "somebody", time.Time{})
+	must(t, err)
+	released := make(chan archive.Held)
+	_, end, err := store.ClaimAny(t.Context())
+	must(t, err)
+	go func() {
+		h, err := tool.Release(t.Context(), p.VerificationID, "case 1 is closed", "somebody")
+		if err != nil {
+			t.Error(err)
+		}
+		released <- h
+	}()
+	time.Sleep(8 * claimPause) // the release has read the hold, and waits
+	second := kycbridge.Hold{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID, Reason: "case 2",
+		Since: time.Now().UTC()}
+	body, err := json.Marshal(second)
+	must(t, err)
+	_, err = store.js.Publish(t.Context(), store.names.hold(second.Key()), body) // as if its claims had been read before
+	must(t, err)
+	end()
+	if h := <-released; !h.Active || h.Reason != "case 2" {
+		t.Errorf("the release answered %+v", h)
+	}
+	if h, err := store.Hold(t.Context(), second.Key()); err != nil || !h.Holds(time.Now()) {
+		t.Errorf("the second hold is %+v, %v", h, err)
+	}
+	if h, err := tool.Release(t.Context(), p.VerificationID, "case 2 is closed", "somebody"); err != nil || h.Active {
+		t.Errorf("the second release answered %+v, %v", h, err)
+	}
 }

@@ -55,7 +55,7 @@ Replays and imports are not affected.`,
 	cmd.Flags().StringVar(&o.why, "reason", "", "`why` it is held, such as a case number; the access log records it")
 	cmd.Flags().StringVar(&o.why, "why", "", "`reason`, the same as --reason")
 	cmd.Flags().StringVar(&f.until, "until", "",
-		"the hold ends by itself at this `time`: RFC 3339, or a date such as 2027-03-02")
+		"the hold ends by itself at this `time`: RFC 3339, or a date such as 2027-03-02, at its beginning in UTC")
 	return cmd
 }
 

@@ -53,7 +53,8 @@ func (a *Archive) Hold(ctx context.Context, verificationID, reason, by string, u
 	return out, err
 }
 
-// Release ends the hold on a verification. A hold that has already ended is not changed.
+// Release ends the hold on a verification. A hold that has already ended is not changed. If another hold was placed
+// meanwhile, that remains and is returned.
 func (a *Archive) Release(ctx context.Context, verificationID, reason, by string) (Held, error) {
 	all, err := a.Holds.Holds(ctx)
 	if err != nil {
@@ -68,9 +69,21 @@ func (a *Archive) Release(ctx context.Context, verificationID, reason, by string
 			h.Released, h.ReleasedBy, h.ReleaseReason = now, by, reason
 			err = a.Holds.PutHold(ctx, h)
 		}
+		if errors.Is(err, kycbridge.ErrConflict) {
+			return a.heldNow(ctx, h.Key())
+		}
 		return heldAt(h, now), err
 	}
 	return Held{}, fmt.Errorf("there is no hold on verification %s: %w", verificationID, kycbridge.ErrNotFound)
+}
+
+// heldNow is the newest hold on a verification.
+func (a *Archive) heldNow(ctx context.Context, k kycbridge.Key) (Held, error) {
+	h, err := a.Holds.Hold(ctx, k)
+	if err != nil || h == nil {
+		return Held{}, err
+	}
+	return heldAt(*h, a.Now()), nil
 }
 
 // ListHolds returns all holds, oldest first, also those that have ended.
