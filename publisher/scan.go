@@ -26,6 +26,9 @@ const (
 	// scanQuiet is how long a scan is idle before it asks the server whether there are more messages. At first
 	// the server counts unreadable messages too, but it does not deliver them.
 	scanQuiet = 250 * time.Millisecond
+	// scanned is how many messages a scan requests at once. It requests more when an eighth is left, so that few large
+	// bodies are in memory.
+	scanned = 1024
 )
 
 // errScanned ends a scan early without an error.
@@ -56,7 +59,7 @@ func (c *Connection) scan(ctx context.Context, stream string, o scanOptions, eac
 	if left == 0 {
 		return nil
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(1024))
+	messages, err := consumer.Messages(c.atMost(scanned), jetstream.PullThresholdMessages(scanned/8))
 	if err != nil {
 		return fmt.Errorf("read stream %s: %w", stream, err)
 	}
