@@ -40,8 +40,8 @@ func NewAdmin(o AdminOptions) *echo.Echo {
 	e := newEcho()
 	e.Use(recovery(o.Logger))
 	read := []string{http.MethodGet, http.MethodHead}
-	e.Match(read, "/healthz", healthy)
-	e.Match(read, "/readyz", ready(o))
+	e.Match(read, "/healthz", healthy, now)
+	e.Match(read, "/readyz", ready(o), now)
 	if o.KeySet != nil {
 		e.Match(read, "/.well-known/jwks.json", func(c echo.Context) error {
 			c.Response().Header().Set("Cache-Control", "max-age=300")
@@ -50,13 +50,21 @@ func NewAdmin(o AdminOptions) *echo.Echo {
 		})
 	}
 	if o.Metrics != nil {
-		e.Match(read, "/metrics", echo.WrapHandler(o.Metrics))
+		e.Match(read, "/metrics", echo.WrapHandler(o.Metrics), now)
 	}
 	if o.Console != nil {
 		e.Match(read, "/", echo.WrapHandler(o.Console))
 		e.Any("/console/*", echo.WrapHandler(o.Console))
 	}
 	return e
+}
+
+// now says that an answer is about this moment: a cache would report a state of minutes ago.
+func now(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Response().Header().Set("Cache-Control", "no-store")
+		return next(c)
+	}
 }
 
 // healthy reports only that the process runs.

@@ -44,6 +44,9 @@ func TestAdminRoutes(t *testing.T) {
 			if got.status != c.status || !strings.Contains(got.body, c.body) || strings.Contains(got.body, "inside") {
 				t.Errorf("%d %s", got.status, got.body)
 			}
+			if kept := got.header.Get("Cache-Control"); c.status == 200 && kept != "no-store" {
+				t.Errorf("Cache-Control is %q: a cache before the port would report an old state", kept)
+			}
 		})
 	}
 	if line := all.String(); strings.Count(line, "\n") != 1 || !strings.Contains(line, `"store":"inside"`) {
