@@ -89,11 +89,21 @@ func pathText(path string) string {
 	return (&url.URL{Path: path}).EscapedPath()
 }
 
-// passingHeaders differ between deliveries of a callback, or do not identify the sender.
+// passingHeaders differ between deliveries of a callback, or do not identify the sender. Many are ids that a proxy, a
+// load balancer or a tracer gives to each request.
 var passingHeaders = map[string]bool{
-	"Accept": true, "Accept-Encoding": true, "Connection": true, "Content-Length": true, "Date": true, "Forwarded": true,
-	"Traceparent": true, "Tracestate": true, "User-Agent": true, "Via": true, "X-Forwarded-For": true,
-	"X-Forwarded-Host": true, "X-Forwarded-Port": true, "X-Forwarded-Proto": true, "X-Real-Ip": true, "X-Request-Id": true,
+	"Accept": true, "Accept-Encoding": true, "Connection": true, "Content-Length": true, "Date": true, "User-Agent": true,
+
+	"Forwarded": true, "Via": true, "X-Client-Ip": true, "X-Forwarded-For": true, "X-Forwarded-Host": true,
+	"X-Forwarded-Port": true, "X-Forwarded-Proto": true, "X-Forwarded-Server": true, "X-Original-Forwarded-For": true,
+	"X-Real-Ip": true, "Cf-Connecting-Ip": true, "True-Client-Ip": true,
+
+	"Age": true, "Cdn-Loop": true, "Cf-Ray": true, "X-Amz-Cf-Id": true, "X-Amzn-Trace-Id": true, "X-Azure-Ref": true,
+	"X-Cloud-Trace-Context": true, "X-Envoy-Attempt-Count": true, "X-Request-Id": true, "X-Request-Start": true,
+	"X-Varnish": true,
+
+	"B3": true, "Baggage": true, "Traceparent": true, "Tracestate": true, "Uber-Trace-Id": true, "X-B3-Parentspanid": true,
+	"X-B3-Sampled": true, "X-B3-Spanid": true, "X-B3-Traceid": true,
 }
 
 // credentialOf is a short digest of everything in a request that may be a credential. The header that an
