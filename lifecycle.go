@@ -162,7 +162,7 @@ func applyFact(last *Revision, f Fact) (next Revision, noEvent string) {
 	next = clone(*last)
 	revived := next.revokeOurEnd()
 	if revived && f.ReceivedAt.Before(last.Memory.Before.EndedAt) {
-		return reviveIfNew(&next, f)
+		return applyBeforeOurEnd(last, &next, f)
 	}
 	at := next.attemptOrder(f)
 	if at == newerAttempt && !f.isVerdictOrDoubt() &&
@@ -257,17 +257,21 @@ func (d *Revision) applyProgress(f Fact) {
 
 // applyOurEnd applies an end that kycbridge has set, and keeps the previous state.
 func (d *Revision) applyOurEnd(f Fact) {
-	before := Standing{
-		EndedAt: f.ReceivedAt, Status: d.Status, StatusDetail: d.StatusDetail, Decision: d.Decision,
-		Reasons: d.Reasons, RequiredActions: d.RequiredActions, Confirmed: d.Payload.Confirmed,
-	}
+	before := d.standing(f.ReceivedAt)
 	d.setStatus(f.Observation)
 	d.Memory.Before = &before
 }
 
+// standing is the state of d to restore if an end that kycbridge sets is revoked.
+func (d *Revision) standing(endedAt time.Time) Standing {
+	return Standing{
+		EndedAt: endedAt, Status: d.Status, StatusDetail: d.StatusDetail, Decision: d.Decision,
+		Reasons: d.Reasons, RequiredActions: d.RequiredActions, Confirmed: d.Payload.Confirmed,
+	}
+}
+
 // revokeOurEnd restores the state before an end that kycbridge had set: any fact of the provider shows
-// that the session had not ended. A fact that was received before the end must contain something new
-// (reviveIfNew).
+// that the session had not ended, unless it was received before the end (applyBeforeOurEnd).
 func (d *Revision) revokeOurEnd() (revived bool) {
 	was := d.Memory.Before
 	if was == nil {

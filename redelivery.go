@@ -11,21 +11,32 @@ import (
 // its second. A payload that was received before the fact that changed the state is therefore judged as if
 // it had been processed then, unless its own time shows which of the two is newer.
 
-// reviveIfNew applies f to d, which is open because f revoked an end that kycbridge had set. f was
-// received before that end: it revives the session only if it contains something new, since the end was
-// based on everything known.
-func reviveIfNew(d *Revision, f Fact) (next Revision, noEvent string) {
-	next, noEvent = applyFact(d, f)
+// applyBeforeOurEnd applies f, which was received before the end that kycbridge had set, as if it had been processed
+// then. open is the state before that end. A session that f leaves open stays ended: its deadline has passed, or the
+// provider did not know it, and nobody polls it any more.
+func applyBeforeOurEnd(last, open *Revision, f Fact) (next Revision, noEvent string) {
+	next, noEvent = applyFact(open, f)
 	if noEvent != "" {
 		return Revision{}, noEvent
 	}
-	before, after := clone(*d), clone(next)
+	before, after := clone(*open), clone(next)
 	finish(&before, f)
 	finish(&after, f)
 	if same(&before, &after) {
 		return Revision{}, NoEventUnchanged
 	}
+	if !next.Status.Terminal() {
+		next.endAgain(last)
+	}
 	return next, ""
+}
+
+// endAgain ends d as kycbridge has ended last.
+func (d *Revision) endAgain(last *Revision) {
+	before := d.standing(last.Memory.Before.EndedAt)
+	d.Status, d.StatusDetail, d.Decision = last.Status, last.StatusDetail, last.Decision
+	d.Reasons, d.RequiredActions, d.Payload.Confirmed = last.Reasons, last.RequiredActions, last.Payload.Confirmed
+	d.Memory.Before = &before
 }
 
 // approvedAtReceipt reports whether an approval, revoked since, was current when f was received. A fact of
