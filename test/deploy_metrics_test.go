@@ -214,8 +214,9 @@ func parseQuery(expr string) query {
 	})
 	expr = regexp.MustCompile(`\b(?:by|on)\s*\(([^)]*)\)`).ReplaceAllStringFunc(expr, func(s string) string {
 		inside := s[strings.Index(s, "(")+1 : len(s)-1]
-		for l := range strings.SplitSeq(inside, ",") {
-			q.labels = append(q.labels, strings.TrimSpace(l))
+		// on () has none
+		for l := range strings.FieldsFuncSeq(inside, func(r rune) bool { return r == ',' || r == ' ' }) {
+			q.labels = append(q.labels, l)
 		}
 		return ""
 	})
