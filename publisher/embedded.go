@@ -86,7 +86,7 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 		o.Log = zap.NewNop()
 	}
 	e := &Embedded{lock: lock, dir: o.Dir, disk: newFlushers(o.Dir), log: o.Log, said: &serverLog{log: o.Log}}
-	e.disk.displaced = e.displaced
+	e.disk.displaced, e.disk.refusing = e.displaced, e.refusing
 	open, cancel := context.WithCancel(context.Background())
 	e.close = cancel
 	if err := e.start(open, o); err != nil {

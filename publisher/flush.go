@@ -29,6 +29,9 @@ type disk interface {
 	flush(ctx context.Context, stream string) error
 	// flushAll does the same for every change of every stream, also of older messages.
 	flushAll(ctx context.Context) error
+	// keeps is flush, and then whether a stream has what the server says that it has: a message that could not be written
+	// may be counted until the server is restarted.
+	keeps(ctx context.Context, stream string) error
 	// refuses is why nothing is stored in a stream until the process is restarted; nil if messages are stored, or if that
 	// is not known.
 	refuses(stream string) error
@@ -39,8 +42,9 @@ type disk interface {
 // flushers flush the files of the embedded server in this process.
 type flushers struct {
 	stopped
-	dir       string       // data directory
-	displaced func() error // the reason if dir is not the directory of the server any more; nil: not checked
+	dir       string                  // data directory
+	displaced func() error            // the reason if dir is not the directory of the server any more; nil: not checked
+	refusing  func() map[string]error // streams that the server does not write into now; nil: not checked
 
 	mu       sync.Mutex
 	byStream map[string]*flusher
@@ -57,6 +61,17 @@ func newFlushers(dir string) *flushers {
 func (f *flushers) flush(ctx context.Context, stream string) error {
 	one, _ := f.of(stream)
 	return one.wait(ctx)
+}
+
+// keeps asks the server itself: what is known of refused writes may be a second old.
+func (f *flushers) keeps(ctx context.Context, stream string) error {
+	if err := f.flush(ctx, stream); err != nil {
+		return err
+	}
+	if err := f.refuses(stream); err != nil || f.refusing == nil {
+		return err
+	}
+	return f.refusing()[stream]
 }
 
 // of is the flusher of a stream, with what its flushes have covered.
@@ -501,11 +516,14 @@ func (r *remoteDisk) flushes(ctx context.Context) (bool, error) {
 
 func (r *remoteDisk) flushAll(ctx context.Context) error { return r.flush(ctx, flushEverything) }
 
+func (r *remoteDisk) keeps(ctx context.Context, stream string) error { return r.flush(ctx, stream) }
+
 // flushedByServer is the disk of an external server, which flushes before it acknowledges.
 type flushedByServer struct{ notStopped }
 
 func (flushedByServer) flush(context.Context, string) error { return nil }
 func (flushedByServer) flushAll(context.Context) error      { return nil }
+func (flushedByServer) keeps(context.Context, string) error { return nil }
 
 // syncInterval is how often the embedded server itself flushes the messages that no caller waits for: requests
 // to watch that users publish, and the timers that have fired.

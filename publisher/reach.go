@@ -94,11 +94,14 @@ func (s *Store) reachAt(ctx context.Context, records jetstream.Stream, subject s
 }
 
 // recordReach records the highest sequence of a stream if it has grown. A process that later finds a shorter
-// stream detects the loss by this record.
-func (s *Store) recordReach(ctx context.Context, stream string, last uint64) error {
+// stream detects the loss by this record. So nothing is recorded while the disk of the stream may not have it.
+func (s *Store) recordReach(ctx context.Context, on disk, stream string, last uint64) error {
 	known, err := s.reach(ctx, stream)
 	if err != nil || known >= last {
 		return err
+	}
+	if on.keeps(ctx, stream) != nil {
+		return nil // who stores a message in it learns the reason
 	}
 	return s.setReach(ctx, stream, last)
 }
@@ -135,7 +138,7 @@ func (s *Store) checkLogEnd(ctx context.Context) ([]Shorter, error) {
 		return nil, err
 	}
 	if !end.lost() {
-		return nil, s.recordReach(ctx, log, end.Last)
+		return nil, s.recordReach(ctx, s.disk, log, end.Last)
 	}
 	if err := s.recordGone(ctx, end.Last+1, end.Reached); err != nil {
 		return nil, err
@@ -170,7 +173,7 @@ func (s *Store) checkEnds(ctx context.Context) (lost []Shorter, err error) {
 			return lost, err
 		}
 		if !end.lost() {
-			err = s.recordReach(ctx, name, end.Last)
+			err = s.recordReach(ctx, s.disk, name, end.Last)
 		} else if err = s.setReach(ctx, name, info.State.LastSeq); err == nil {
 			lost = append(lost, end)
 		}

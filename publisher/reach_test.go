@@ -1,16 +1,20 @@
 package publisher
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // TestLogRestoredFromAnOlderCopy: payloads that were stored and never processed leave no trace except the
@@ -114,5 +118,66 @@ func TestLostKeysAreNamed(t *testing.T) {
 		if !errors.Is(err, ErrNoKey) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
+	}
+}
+
+// fillDisk writes until no byte is free, and returns what removes it.
+func fillDisk(t *testing.T, dir string) (free func()) {
+	t.Helper()
+	var err error
+	for n := 0; err == nil; n++ {
+		err = os.WriteFile(fmt.Sprint(dir, "/filler", n), make([]byte, 4096), 0o600)
+	}
+	fillers, err := filepath.Glob(dir + "/filler*")
+	must(t, err)
+	return func() {
+		for _, filler := range fillers {
+			must(t, os.Remove(filler))
+		}
+	}
+}
+
+// TestAFullDiskLosesNothing: the first message of a stream finds a full disk, so it is not acknowledged. The server
+// counts it until it is restarted, which must not look like a loss afterwards.
+func TestAFullDiskLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {
+		t.Skipf("a small file system cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() { must(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
+	repair := func(store *Store, bus *Bus) []Shorter {
+		t.Helper()
+		log, err := store.Repair(t.Context())
+		must(t, err)
+		events, err := bus.Repair(t.Context())
+		must(t, err)
+		return append(log.Shorter, events.Shorter...)
+	}
+	e, store, bus := openAt(t, dir, zap.NewNop())
+	bus.RecordErasures(store)
+	free := fillDisk(t, dir)
+	p := payload("idv", "e1", `{}`)
+	short, cancel := context.WithTimeout(t.Context(), time.Second) // the server does not answer
+	defer cancel()
+	if _, err := store.Append(short, p); err == nil {
+		t.Fatal("a payload was stored on a full disk")
+	}
+	first, body := eventOf(p, 1)
+	short, cancel = context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := bus.Publish(short, key(p), sealed(event.KindUpdated, first, body), 0); err == nil {
+		t.Fatal("an event was stored on a full disk")
+	}
+	free() // the server still writes nothing into these two streams
+	repair(store, bus)
+	free = fillDisk(t, dir) // so that it cannot store at its end what it had counted
+	closeAt(e, store, bus)
+	free()
+
+	e, store, bus = openAt(t, dir, zap.NewNop())
+	defer func() { closeAt(e, store, bus) }()
+	bus.RecordErasures(store)
+	if lost := repair(store, bus); len(lost) > 0 || bus.RestoredTime() != "" {
+		t.Errorf("nothing that was acknowledged is lost: %+v, restored at %q", lost, bus.RestoredTime())
 	}
 }

@@ -63,6 +63,9 @@ func (s *Store) noteLostRecords(ctx context.Context) (lost []Shorter, err error)
 		}
 	}
 	for _, end := range unknown {
+		if s.disk.keeps(ctx, end.Stream) != nil {
+			continue // a record that could not be written would count as lost after a restart
+		}
 		if err := s.recordGuarded(ctx, s.guarded()[end.Stream], end.Last); err != nil {
 			return lost, err
 		}

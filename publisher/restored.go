@@ -129,7 +129,7 @@ func (b *Bus) repairEnd(ctx context.Context) ([]Shorter, error) {
 	}
 	lost, _ := b.end.state(0)
 	if lost == nil {
-		return nil, b.end.store.recordReach(ctx, b.names.events(), last)
+		return nil, b.end.store.recordReach(ctx, b.disk, b.names.events(), last)
 	}
 	from, err := b.lostFrom(ctx, lost.Last)
 	if err != nil {
