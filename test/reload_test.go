@@ -303,6 +303,9 @@ func TestAFaultyFileChangesNothing(t *testing.T) {
 	b.write(t, "tiger-token", strings.ReplaceAll(accountsWith("tiger-secret"), "bearer: [", "bearer_file: "+secret+
 		", url_tokens: ["))
 	refused(6)
+	if got, ok := b.metric("kycbridge_config_refused"); !ok || got != 1 {
+		t.Errorf("the file still has faults: %v %t", got, ok)
+	}
 	if code := b.asked(t, "/v1/payloads?limit=1", "ops-token-2e77a1"); code != http.StatusOK {
 		t.Errorf("the token before: %d", code)
 	}
@@ -323,6 +326,9 @@ func TestAFaultyFileChangesNothing(t *testing.T) {
 	}
 	writeFile(t, secret, "first-secret\nanother-secret\n")
 	b.used(t) // without a signal: the file of a secret is watched too
+	if got, ok := b.metric("kycbridge_config_refused"); !ok || got != 0 {
+		t.Errorf("the files are in use: %v %t", got, ok)
+	}
 }
 
 // TestConfigDiff compares two files, and a running process with its file: it reports keys and how they are applied,

@@ -41,6 +41,7 @@ type metrics struct {
 	certificates   *prometheus.GaugeVec
 	configs        *prometheus.GaugeVec
 	configApplied  prometheus.Gauge
+	configRefused  prometheus.Gauge
 	reloads        *prometheus.CounterVec
 }
 
@@ -127,12 +128,14 @@ func (m *metrics) ofConfigurations() {
 		[]string{"version"})
 	m.configApplied = prometheus.NewGauge(prometheus.GaugeOpts{Name: "kycbridge_config_applied_timestamp_seconds",
 		Help: "When the configuration in use was read: at the start or at the last reload that was applied, Unix seconds."})
+	m.configRefused = prometheus.NewGauge(prometheus.GaugeOpts{Name: "kycbridge_config_refused",
+		Help: "1 while the configuration in its files cannot be used, and the one before is in use."})
 	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_config_reloads_total",
 		Help: "Times the configuration was read again, by what came of it: applied, refused."}, []string{"result"})
 	for _, result := range []string{"applied", "refused"} {
 		m.reloads.WithLabelValues(result)
 	}
-	m.registry.MustRegister(m.configs, m.configApplied, m.reloads)
+	m.registry.MustRegister(m.configs, m.configApplied, m.configRefused, m.reloads)
 }
 
 // ofRetention adds the counter of messages that the retention has removed.

@@ -108,9 +108,11 @@ func (a *App) reload(asked bool) fileDigests {
 	if err != nil {
 		a.tried = nil
 		a.metrics.reloads.WithLabelValues("refused").Inc()
+		a.metrics.configRefused.Set(1)
 		a.logFaults(err)
 		return files
 	}
+	a.metrics.configRefused.Set(0)
 	leaves := config.leaves()
 	if maps.Equal(leaves, a.tried) && !asked {
 		return files
