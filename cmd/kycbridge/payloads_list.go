@@ -111,7 +111,7 @@ func (f *listFlags) list(ctx context.Context, cmd *cobra.Command, s screen, filt
 	var err error
 	switch {
 	case f.newest > 0:
-		err = f.newestFirst(ctx, s, filter, from, counted)
+		n, err = f.newestFirst(ctx, s, filter, from, print)
 	case f.follow:
 		err = following(ctx, filter, from, func(e archive.Entry) error { return errors.Join(counted(e), flush()) })
 	default:
@@ -126,10 +126,10 @@ func (f *listFlags) list(ctx context.Context, cmd *cobra.Command, s screen, filt
 	return nil
 }
 
-// newestFirst prints the newest payloads of all statuses, the newest first.
+// newestFirst prints the newest payloads of all statuses, the newest first, and returns how many there are.
 func (f *listFlags) newestFirst(
 	ctx context.Context, s screen, filter archive.Filter, from lister, print func(archive.Entry) error,
-) error {
+) (int, error) {
 	var newest []archive.Entry
 	for _, window := range windows {
 		q := filter
@@ -138,21 +138,21 @@ func (f *listFlags) newestFirst(
 		}
 		newest = nil
 		if err := f.gather(ctx, q, from, &newest); err != nil {
-			return err
+			return 0, err
 		}
 		if len(newest) >= f.newest || q.Since.Equal(filter.Since) {
 			break
 		}
 	}
 	if !f.asJSON && s.width > 0 {
-		return printEntries(s, newest)
+		return len(newest), printEntries(s, newest)
 	}
 	for _, e := range newest {
 		if err := print(e); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return len(newest), nil
 }
 
 // windows are the ages that are searched for the newest, in turn until there are enough; 0 is all.
