@@ -226,7 +226,7 @@ func (s *Store) messages(ctx context.Context) (jetstream.MessagesContext, error)
 	if err != nil {
 		return nil, err
 	}
-	return consumer.Messages(s.atMost(pulled), jetstream.PullHeartbeat(heartbeat))
+	return consumer.Messages(s.atMost(pulled, s.payloadLog), jetstream.PullHeartbeat(heartbeat))
 }
 
 // forward passes messages on until there are no more. silent is called when heartbeats of the server are

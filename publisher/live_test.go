@@ -88,7 +88,7 @@ func TestLiveEventsAreStored(t *testing.T) {
 // storedEvents are subject and body of the events in the stream, oldest first.
 func storedEvents(t *testing.T, b *Bus) (events []string) {
 	t.Helper()
-	must(t, b.scan(t.Context(), b.names.events(), scanOptions{}, func(m jetstream.Msg) error {
+	must(t, b.scanAll(t.Context(), b.names.events(), scanOptions{}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		events = append(events, m.Subject()+" "+string(m.Data()))
 		return nil
 	}))

@@ -7,9 +7,10 @@ import "github.com/nats-io/nats.go/jetstream"
 // waits for the store. Two requests may be under way.
 const pulledBytes = 16 << 20
 
-// atMost requests so many messages at once, and not more bytes than a server buffers for a connection.
-func (c *Connection) atMost(messages int) jetstream.PullMessagesOpt {
-	// A request must permit the largest message, with its subject and its headers: otherwise it would never be delivered.
-	largest := int(c.nc.MaxPayload()) + headRoom
+// atMost requests so many messages of a stream at once, and not more bytes than a server buffers for a connection. A
+// request must permit the largest message, with its subject and its headers: otherwise that one would never be
+// delivered, and none after it. The limit of the stream remains when receive.max_body and max_payload are lowered.
+func (c *Connection) atMost(messages int, of jetstream.Stream) jetstream.PullMessagesOpt {
+	largest := max(int(c.nc.MaxPayload()), int(of.CachedInfo().Config.MaxMsgSize)) + headRoom
 	return jetstream.PullMaxMessagesWithBytesLimit(messages, max(pulledBytes, largest))
 }

@@ -42,7 +42,10 @@ var errNoMore = errors.New("no more messages")
 
 // scan reads the messages that a stream contains when the scan starts, oldest first. each may return errScanned to
 // stop. scan returns errNoMore if fewer messages arrived than the server had counted.
-func (c *Connection) scan(ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg) error) error {
+func (c *Connection) scan(
+	ctx context.Context, from jetstream.Stream, o scanOptions, each func(jetstream.Msg) error,
+) error {
+	stream := from.CachedInfo().Config.Name
 	config := jetstream.OrderedConsumerConfig{FilterSubjects: o.subjects, HeadersOnly: o.headers,
 		InactiveThreshold: 15 * time.Second}
 	switch {
@@ -59,7 +62,7 @@ func (c *Connection) scan(ctx context.Context, stream string, o scanOptions, eac
 	if left == 0 {
 		return nil
 	}
-	messages, err := consumer.Messages(c.atMost(scanned), jetstream.PullThresholdMessages(scanned/8))
+	messages, err := consumer.Messages(c.atMost(scanned, from), jetstream.PullThresholdMessages(scanned/8))
 	if err != nil {
 		return fmt.Errorf("read stream %s: %w", stream, err)
 	}
@@ -149,15 +152,19 @@ func (c *Connection) scanAll(
 ) error {
 	ctx, cancel := c.whileUp(ctx)
 	defer cancel()
-	end, err := c.newest(ctx, stream)
-	if err != nil || end == 0 {
-		return err
+	found, err := c.js.Stream(ctx, stream)
+	if err != nil {
+		return fmt.Errorf("look up stream %s: %w", stream, err)
+	}
+	end := found.CachedInfo().State.LastSeq
+	if end == 0 {
+		return nil
 	}
 	for {
 		var at, pending uint64
 		var consumer string
 		ended := false
-		err := c.scan(ctx, stream, o, func(m jetstream.Msg) error {
+		err := c.scan(ctx, found, o, func(m jetstream.Msg) error {
 			meta, err := m.Metadata()
 			if err != nil {
 				return fmt.Errorf("read stream %s: %w", stream, err)
