@@ -481,7 +481,9 @@ func TestChecker(t *testing.T) {
 		approved + `,"audit_result":"0.0"`:                    refused,
 		approved + `,"audit_result":"1.5"`:                    doubt,
 		approved + `,"audit_result":"1."`:                     doubt,
+		approved + `,"audit_result":".0"`:                     doubt,
 		approved + `,"audit_lock":1.0`:                        locked,
+		approved + `,"audit_lock":".0"`:                       locked,
 		approved + `,"audit_lock":0.0`: "verdict completed approved maker human " +
 			"final [maker approved human]",
 		approved + `,"audit_result":{"a":1}`:                                doubt,

@@ -198,7 +198,7 @@ func (d session) audit() audit {
 // withoutZeros returns 1 for 1.0: a table with empty cells turns whole numbers into such ones.
 func withoutZeros(number string) string {
 	whole, zeros, found := strings.Cut(number, ".")
-	if found && zeros != "" && strings.Trim(zeros, "0") == "" {
+	if found && whole != "" && zeros != "" && strings.Trim(zeros, "0") == "" {
 		return whole
 	}
 	return number

@@ -182,8 +182,37 @@ func lacking(j document.Object, e *evidence, documents []event.Document, at time
 
 // refuses reports whether a value is a text that contains one of refusals.
 func refuses(v any) bool {
-	text := values.Fold(document.Text(v))
+	text := values.Fold(withoutData(document.Text(v)))
 	return slices.ContainsFunc(refusals[:], func(word string) bool { return strings.Contains(text, word) })
+}
+
+// The letters of base64, in both alphabets of it, and the longest run of them that may be words.
+const (
+	upper, lower, digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz", "0123456789"
+	dataLetters          = upper + lower + digits + "+/=_-"
+	longestWords         = 60
+)
+
+// withoutData returns a text without images and keys, in which a word of four letters occurs by chance: in every tenth
+// image of 100 kB. They are long runs of the letters of base64, in both cases and with digits.
+func withoutData(text string) string {
+	var words strings.Builder
+	for text != "" {
+		rest := strings.TrimLeft(text, dataLetters)
+		run := text[:len(text)-len(rest)]
+		isData := len(run) > longestWords && strings.ContainsAny(run, upper) && strings.ContainsAny(run, lower) &&
+			strings.ContainsAny(run, digits)
+		if !isData {
+			words.WriteString(run)
+		}
+		next := strings.IndexAny(rest, dataLetters)
+		if next < 0 {
+			next = len(rest)
+		}
+		words.WriteString(rest[:next])
+		text = rest[next:]
+	}
+	return words.String()
 }
 
 // unmet adds an objection for every threshold that is not met. An unknown key, a threshold outside 0 to 1 and
