@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"kycbridge/event"
 	"kycbridge/normalize/values"
@@ -111,9 +112,11 @@ func plain(s string) string { return strings.Join(strings.Fields(s), " ") }
 // fullName is a name as one document or the applicant contains it: whole, in parts, or both.
 type fullName struct{ full, given, middle, family string }
 
-// words returns the words of a name, regardless of their order and case.
+// words returns the words of a name, regardless of their order, their case and what is between them: a comma after the
+// family name, a hyphen or an apostrophe.
 func (n fullName) words() string {
-	words := strings.Fields(strings.ToLower(cmp.Or(n.full, n.given+" "+n.middle+" "+n.family)))
+	between := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) }
+	words := strings.FieldsFunc(strings.ToLower(cmp.Or(n.full, n.given+" "+n.middle+" "+n.family)), between)
 	slices.Sort(words)
 	return strings.Join(words, " ")
 }

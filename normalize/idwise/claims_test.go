@@ -74,6 +74,14 @@ func TestPersonsOfTwoDocuments(t *testing.T) {
 			`{}`, []string{shown("Full Name", "ANNA ONE", "First Name", "ANNA", "Middle Name", "M", "Last Name", "ONE")},
 			event.Claims{"name": "ANNA ONE", "given_name": "ANNA", "middle_name": "M", "family_name": "ONE"}, "",
 		},
+		"a whole name with a comma and a hyphen": {
+			`{}`, []string{shown("Full Name", "ONE-TWO, ANNA", "First Name", "ANNA", "Last Name", "ONE TWO")},
+			event.Claims{"name": "ONE-TWO, ANNA", "given_name": "ANNA", "family_name": "ONE TWO"}, "",
+		},
+		"an applicant and a document with another apostrophe": {
+			`{"full_name":"Anna O’One"}`, []string{shown("First Name", "ANNA", "Last Name", "O'ONE")},
+			event.Claims{"name": "Anna O’One", "given_name": "ANNA", "family_name": "O'ONE"}, "",
+		},
 		"given names called name": {
 			`{}`, []string{shown("Name", "ANNA", "Surname", "ONE")}, event.Claims{"name": "ANNA", "family_name": "ONE"}, "",
 		},
