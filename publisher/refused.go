@@ -100,10 +100,12 @@ var passingHeaders = map[string]bool{
 
 	"Age": true, "Cdn-Loop": true, "Cf-Ray": true, "X-Amz-Cf-Id": true, "X-Amzn-Trace-Id": true, "X-Azure-Ref": true,
 	"X-Cloud-Trace-Context": true, "X-Envoy-Attempt-Count": true, "X-Request-Id": true, "X-Request-Start": true,
-	"X-Varnish": true,
+	"X-Varnish": true, "Fly-Request-Id": true, "Request-Id": true, "X-Arr-Log-Id": true, "X-Appgw-Trace-Id": true,
+	"X-Correlation-Id": true, "X-Vercel-Id": true,
 
 	"B3": true, "Baggage": true, "Traceparent": true, "Tracestate": true, "Uber-Trace-Id": true, "X-B3-Parentspanid": true,
-	"X-B3-Sampled": true, "X-B3-Spanid": true, "X-B3-Traceid": true,
+	"X-B3-Sampled": true, "X-B3-Spanid": true, "X-B3-Traceid": true, "Elastic-Apm-Traceparent": true, "Sentry-Trace": true,
+	"X-Datadog-Parent-Id": true, "X-Datadog-Trace-Id": true,
 }
 
 // credentialOf is a short digest of everything in a request that may be a credential. The header that an

@@ -19,7 +19,9 @@ func TestRefusedBehindProxies(t *testing.T) {
 		return credentialOf(kycbridge.Request{Header: h})
 	}
 	for _, name := range []string{"X-Varnish", "X-Amzn-Trace-Id", "X-Request-ID", "CF-Ray", "CF-Connecting-IP",
-		"X-Azure-Ref", "X-Cloud-Trace-Context", "X-B3-TraceId", "X-B3-SpanId", "traceparent", "X-Forwarded-For", "X-Forwarded-Server", "Via"} {
+		"X-Azure-Ref", "X-Cloud-Trace-Context", "X-B3-TraceId", "X-B3-SpanId", "traceparent",
+		"X-Forwarded-For", "X-Forwarded-Server", "Via",
+		"X-Appgw-Trace-Id", "X-ARR-LOG-ID", "X-Correlation-ID", "Request-Id", "X-Datadog-Trace-Id", "Elastic-Apm-Traceparent"} {
 		if of(name, "1") != of(name, "2") {
 			t.Errorf("%s: a repeated callback is stored again", name)
 		}
