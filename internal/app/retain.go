@@ -15,8 +15,9 @@ const (
 	// retention has shorter intervals.
 	retainEvery = 10 * time.Minute
 	retainLeast = time.Second
-	// retainOthers is the interval between rounds that include accounts that are no longer configured.
-	retainOthers = 24 * time.Hour
+	// retainOthers is the interval between rounds that include accounts that are no longer configured, and finish
+	// erasures; retainAgain is how soon such a round is repeated after an error.
+	retainOthers, retainAgain = 24 * time.Hour, retainEvery
 )
 
 // retainInterval is a tenth of the shortest retention, within limits.
@@ -41,7 +42,7 @@ func (a *App) retain(ctx context.Context) {
 	a.warnOwnAges(ctx)
 	tick := time.NewTicker(retainInterval(a.config.retention()))
 	defer tick.Stop()
-	var others time.Time // when accounts that are not configured were included
+	var others time.Time // from when on accounts that are not configured are included
 	for {
 		select {
 		case <-tick.C:
@@ -51,16 +52,24 @@ func (a *App) retain(ctx context.Context) {
 		if a.bus.Load() == nil {
 			continue
 		}
-		withOthers := time.Since(others) > retainOthers
-		if withOthers {
-			others = time.Now()
-		}
+		withOthers := !time.Now().Before(others)
 		all, err := a.Archive().Retain(ctx, false, withOthers)
+		if withOthers {
+			others = nextOthers(time.Now(), err)
+		}
 		a.retained(all)
 		if err != nil && ctx.Err() == nil {
 			a.log.Warn("retention: not everything that is old was removed; the next attempt follows", zap.Error(err))
 		}
 	}
+}
+
+// nextOthers is from when on a round includes accounts that are not configured again, after one that ended with err.
+func nextOthers(now time.Time, err error) time.Time {
+	if err != nil {
+		return now.Add(retainAgain)
+	}
+	return now.Add(retainOthers)
 }
 
 // retained logs and counts what a round has removed.

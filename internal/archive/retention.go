@@ -66,16 +66,15 @@ type retaining struct {
 // Retain removes what is older than its retention and not held: accepted payloads only after the Normalizer has
 // processed them. A dry run only counts. It can run in several processes at the same time. Accounts that are no
 // longer configured are included if others is set, which reads all aged messages of a shelf, and erasures that a
-// killed process has begun are finished.
+// killed process has begun are finished. An error in one account does not keep what is old in the others.
 func (a *Archive) Retain(ctx context.Context, dryRun, others bool) (all []Aging, err error) {
 	position, err := a.DispositionLog.Position(ctx)
 	if err != nil {
 		return nil, err
 	}
+	var errs []error
 	if others && !dryRun {
-		if err := a.finishErasures(ctx); err != nil {
-			return nil, err
-		}
+		errs = append(errs, a.finishErasures(ctx))
 	}
 	accounts := slices.SortedFunc(maps.Keys(a.Accounts), func(x, y kycbridge.AccountKey) int {
 		return cmp.Or(cmp.Compare(x.Provider, y.Provider), cmp.Compare(x.Account, y.Account))
@@ -88,30 +87,22 @@ func (a *Archive) Retain(ctx context.Context, dryRun, others bool) (all []Aging,
 			r := &retaining{Archive: a, shelf: classes[class], account: account, floor: position.Floor, dryRun: dryRun,
 				now: a.Now(), Aging: Aging{Class: class, Provider: account.Provider, Account: account.Account,
 					Age: a.Retention.Of(class, account).String()}}
-			err := r.run(ctx)
+			errs = append(errs, r.run(ctx))
 			if r.Age != "0s" {
 				all = append(all, r.Aging)
 			}
-			if err != nil {
-				return all, err
-			}
 		}
 		if !dryRun {
-			if err := a.Ageing.TidyErasures(ctx, classes[class]); err != nil {
-				return all, err
-			}
+			errs = append(errs, a.Ageing.TidyErasures(ctx, classes[class]))
 		}
 	}
 	for _, account := range accounts {
 		aging, err := a.retainEvents(ctx, account, dryRun)
-		if aging.Age != "" {
+		if errs = append(errs, err); aging.Age != "" {
 			all = append(all, aging)
 		}
-		if err != nil {
-			return all, err
-		}
 	}
-	return all, nil
+	return all, errors.Join(errs...)
 }
 
 // finishErasures removes the messages that a killed process was erasing: their keys are destroyed, so nobody can read

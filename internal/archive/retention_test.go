@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -342,6 +343,57 @@ func retentionRun(t *testing.T, random *rand.Rand) {
 	}
 	if len(s.removed[kycbridge.ShelfPayloads]) == 0 && rules.Longest(kycbridge.ClassPayloads) > 0 {
 		t.Error("nothing was removed")
+	}
+}
+
+// failsFor is a store that cannot read the aged messages of one account, or what is left of begun erasures.
+type failsFor struct {
+	*shelfOfTime
+	account kycbridge.AccountKey
+}
+
+var errUnread = errors.New("cannot be read")
+
+func (f failsFor) Aged(ctx context.Context, shelf kycbridge.Shelf, a kycbridge.AccountKey, before time.Time,
+	from uint64, each func(kycbridge.Aged) error,
+) error {
+	if a == f.account {
+		return errUnread
+	}
+	return f.shelfOfTime.Aged(ctx, shelf, a, before, from, each)
+}
+
+func (failsFor) Unfinished(context.Context, kycbridge.Shelf) ([]kycbridge.Aged, error) {
+	return nil, errUnread
+}
+
+// TestRetentionContinuesAfterAnError: what cannot be read of one account, or of the erasures that a killed process has
+// begun, is reported, and keeps nothing of the other accounts.
+func TestRetentionContinuesAfterAnError(t *testing.T) {
+	start := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	s := &shelfOfTime{t: t, now: start.Add(2 * virtualDay), aged: map[kycbridge.Shelf][]kycbridge.Aged{},
+		removed: map[kycbridge.Shelf]map[uint64]time.Time{kycbridge.ShelfPayloads: {}, kycbridge.ShelfQuarantine: {}}}
+	accounts := kycbridge.Accounts{}
+	for i, name := range []string{"a", "b", "former"} {
+		k := kycbridge.Key{Provider: "ondato", Account: name, VerificationID: name}
+		s.aged[kycbridge.ShelfPayloads] = append(s.aged[kycbridge.ShelfPayloads],
+			kycbridge.Aged{Key: k, Seq: uint64(i) + 1, At: start})
+		s.aged[kycbridge.ShelfQuarantine] = slices.Clone(s.aged[kycbridge.ShelfPayloads])
+		if name != "former" {
+			accounts[kycbridge.AccountKey{Provider: "ondato", Account: name}] = &kycbridge.Account{}
+		}
+	}
+	f := failsFor{s, kycbridge.AccountKey{Provider: "ondato", Account: "a"}}
+	tool := &Archive{Accounts: accounts, Retention: kycbridge.Retention{Payloads: virtualDay, Quarantine: virtualDay},
+		Holds: legal{s}, Claims: s, Ageing: f, DispositionLog: s, ShelfWriter: f, gap: 1, Events: s, Bus: s, Unindex: s,
+		Now: func() time.Time { return s.now }}
+	if _, err := tool.Retain(t.Context(), false, true); !errors.Is(err, errUnread) {
+		t.Errorf("the error is not reported: %v", err)
+	}
+	for shelf, removed := range s.removed {
+		if len(removed) != 2 || !removed[1].IsZero() {
+			t.Errorf("%s: removed %v, want those of the accounts b and former", shelf, removed)
+		}
 	}
 }
 
