@@ -272,6 +272,46 @@ func TestUnknownAccountIsPurged(t *testing.T) {
 	}
 }
 
+// keptThen calls then after the first query of the refused callbacks of an account.
+type keptThen struct {
+	*Store
+	then func()
+}
+
+func (s *keptThen) Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbridge.Kept) error) error {
+	err := s.Store.Kept(ctx, q, each)
+	if q.Shelf == kycbridge.ShelfRefused && q.Provider == "ondato" && s.then != nil {
+		s.then()
+		s.then = nil
+	}
+	return err
+}
+
+// TestRefusedDuringPurge: while a purge reads the refused callbacks, one of its verification comes, and a later one to
+// an account that is not configured, which the same round still reads. The next round finds the first one.
+func TestRefusedDuringPurge(t *testing.T) {
+	t.Parallel()
+	store, tool, victim := withVictim(t)
+	refused := func() int { return len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused})) }
+	refuse := func(r kycbridge.Request, p kycbridge.Payload) {
+		before := refused()
+		store.Refuse(t.Context(), p, r, "")
+		wait.For(t, 10*time.Second, "refused", func() bool { return refused() == before+1 })
+	}
+	tool.Shelves = &keptThen{store, func() {
+		refuse(kycbridge.Request{}, payload("victim", "", `{"ref":"victim","again":true}`))
+		other := payload("other", "", `{"ref":"other"}`)
+		other.Provider, other.Account = kycbridge.UnknownAccount, kycbridge.UnknownAccount
+		other.Addressed = kycbridge.AccountKey{Provider: "ondato", Account: "acne"}
+		refuse(kycbridge.Request{Path: "/ondato/acne"}, other)
+	}}
+	out, err := tool.Purge(t.Context(), victim.VerificationID, false)
+	must(t, err)
+	if n := refused(); n != 1 || out.Refused != 1 {
+		t.Errorf("%d refused callbacks are left, %d erased, want 1 of each", n, out.Refused)
+	}
+}
+
 type unindexThen struct {
 	*Store
 	then func()

@@ -71,13 +71,24 @@ func (a *Archive) Purge(ctx context.Context, verificationID string, dryRun bool)
 	return p.out, p.run(ctx)
 }
 
+// shelfOf is the part of a shelf that one query reads.
+type shelfOf struct {
+	shelf kycbridge.Shelf
+	kycbridge.AccountKey
+}
+
+// partOf is the part that q reads.
+func partOf(q kycbridge.KeptQuery) shelfOf {
+	return shelfOf{q.Shelf, kycbridge.AccountKey{Provider: q.Provider, Account: q.Account}}
+}
+
 // purge is the erasure of one verification.
 type purge struct {
 	*Archive
 	key   kycbridge.Key
 	out   Erasure
 	marks kycbridge.Marks
-	seen  map[kycbridge.Shelf]uint64 // last sequence read of shelves without verifications in their subjects
+	seen  map[shelfOf]uint64 // next sequence to read of shelves without verifications in their subjects
 }
 
 // counted counts what would be erased, unless the verification is held or records are lost.
@@ -95,7 +106,7 @@ func (p *purge) counted(ctx context.Context) error {
 // count counts what would be erased.
 func (p *purge) count(ctx context.Context) error {
 	for shelf, count := range p.shelves() {
-		if err := p.find(ctx, shelf, 0, func(kycbridge.Kept) error { *count++; return nil }); err != nil {
+		if err := p.find(ctx, shelf, func(kycbridge.Kept) error { *count++; return nil }); err != nil {
 			return err
 		}
 	}
@@ -116,7 +127,7 @@ func (p *purge) run(ctx context.Context) error {
 		return err
 	}
 	defer lift()
-	p.seen = map[kycbridge.Shelf]uint64{}
+	p.seen = map[shelfOf]uint64{}
 	for round := 0; ; round++ {
 		before := p.out.all()
 		if err := p.round(ctx); err != nil {
@@ -205,8 +216,8 @@ func (p *purge) round(ctx context.Context) error {
 // repeated deliveries are recognized from then on.
 func (p *purge) erase(ctx context.Context, shelf kycbridge.Shelf) (n int, err error) {
 	var found []kycbridge.Kept
-	if err := p.find(ctx, shelf, p.seen[shelf],
-		func(k kycbridge.Kept) error { found = append(found, k); return nil }); err != nil {
+	err = p.find(ctx, shelf, func(k kycbridge.Kept) error { found = append(found, k); return nil })
+	if err != nil {
 		return 0, err
 	}
 	if shelf != kycbridge.ShelfRefused && len(found) > 0 {
@@ -253,12 +264,11 @@ func keysOf(found []kycbridge.Kept) (names []string) {
 }
 
 // find returns the payloads of the verification on a shelf, without their bodies. On shelves other than
-// the log all payloads of the account have to be read.
-func (p *purge) find(ctx context.Context, shelf kycbridge.Shelf, from uint64, each func(kycbridge.Kept) error) error {
-	q := kycbridge.KeptQuery{Shelf: shelf, Provider: p.key.Provider, Account: p.key.Account, From: from}
-	isLog := shelf == kycbridge.ShelfPayloads
-	if isLog {
-		q.VerificationID, q.HeadersOnly, q.From = p.key.VerificationID, true, 0
+// the log all payloads of the account have to be read, and in a later round of run those that have come since.
+func (p *purge) find(ctx context.Context, shelf kycbridge.Shelf, each func(kycbridge.Kept) error) error {
+	q := kycbridge.KeptQuery{Shelf: shelf, Provider: p.key.Provider, Account: p.key.Account}
+	if shelf == kycbridge.ShelfPayloads {
+		q.VerificationID, q.HeadersOnly = p.key.VerificationID, true
 	}
 	queries := []kycbridge.KeptQuery{q}
 	if shelf == kycbridge.ShelfRefused { // callbacks that came before their account was configured
@@ -273,11 +283,14 @@ func (p *purge) find(ctx context.Context, shelf kycbridge.Shelf, from uint64, ea
 	return nil
 }
 
-// findBy is find for one query.
+// findBy is find for one query. Each query goes on from its own end: what another one has read meanwhile may be younger
+// than messages that this one has not seen.
 func (p *purge) findBy(ctx context.Context, q kycbridge.KeptQuery, each func(kycbridge.Kept) error) error {
+	part := partOf(q)
+	q.From = p.seen[part]
 	return p.Shelves.Kept(ctx, q, func(k kycbridge.Kept) error {
 		if q.Shelf != kycbridge.ShelfPayloads && p.seen != nil {
-			p.seen[q.Shelf] = max(p.seen[q.Shelf], k.Seq+1)
+			p.seen[part] = max(p.seen[part], k.Seq+1)
 		}
 		if p.verificationOf(k) != p.key.VerificationID {
 			return nil
