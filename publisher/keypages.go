@@ -185,6 +185,26 @@ func (g *pages) key(ctx context.Context, shelf kycbridge.Shelf, name string) ([]
 	return p.key(slot), nil
 }
 
+// refresh replaces the cached pages up to the end of the stream that are not the newest versions any more. One that
+// cannot be decrypted at present is read again when it is needed.
+func (g *pages) refresh(ctx context.Context, end uint64) error {
+	all, err := g.keptPages(ctx)
+	if err != nil {
+		return err
+	}
+	for _, subject := range g.cache.Keys() {
+		p, ok := g.cache.Peek(subject)
+		if newest := all[subject]; !ok || p.seq > end || newest.seq == p.seq {
+			continue
+		}
+		g.cache.Remove(subject)
+		if again, _, err := g.read(ctx, p.shelf, p.id); err == nil && again != nil {
+			g.cache.Add(subject, again)
+		}
+	}
+	return nil
+}
+
 // forget makes the next call of key read the page of a key again.
 func (g *pages) forget(shelf kycbridge.Shelf, name string) {
 	if id, _, _, ok := parseKeyName(name); ok {

@@ -196,7 +196,8 @@ func (s *Store) SweepKeys(ctx context.Context) (int, error) {
 	return swept, nil
 }
 
-// oldPages are those pages of a shelf that are older than all of its messages and that none of them names.
+// oldPages are those pages of a shelf that are older than all of its messages and that none of them names. If it has
+// no messages, they are those that were old at the time of the server.
 func (s *Store) oldPages(
 	ctx context.Context, shelf kycbridge.Shelf, all map[string]keptPage,
 ) (map[string]keptPage, error) {
@@ -208,11 +209,15 @@ func (s *Store) oldPages(
 	if err != nil {
 		return nil, fmt.Errorf("look up stream %s: %w", name, err)
 	}
-	state := stream.CachedInfo().State
+	info := stream.CachedInfo()
+	oldest := info.State.FirstTime
+	if info.State.Msgs == 0 {
+		oldest = info.TimeStamp
+	}
 	old := map[string]keptPage{}
 	for subject, p := range all {
 		until := p.made.Add(sweepSlack)
-		if p.shelf == shelf && state.Msgs > 0 && until.Before(state.FirstTime) && until.Before(time.Now()) {
+		if p.shelf == shelf && until.Before(oldest) && until.Before(time.Now()) {
 			old[subject] = p
 		}
 	}

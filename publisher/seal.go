@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -35,6 +37,9 @@ type sealer struct {
 	end      context.CancelFunc
 	shelves  map[kycbridge.Shelf]*dispenser
 	failures atomic.Int64
+
+	keeping sync.Mutex // held while the stream of pages is checked
+	checked pagesState
 }
 
 func newSealer(g pages) *sealer {
@@ -74,10 +79,16 @@ func (s *Store) CheckMaster(ctx context.Context, master Master) error {
 }
 
 // keep stores the cached pages of keys again, if the store has lost them: it was emptied, or replaced by an older
-// copy, while the process was running. So payloads that were stored since then can be decrypted later.
+// copy, while the process was running. So payloads that were stored since then can be decrypted later. Before that, it
+// follows what other processes have changed: a page as it was earlier would bring destroyed keys back.
 func (l *sealer) keep(ctx context.Context) error {
 	if l.pages.master == nil {
 		return nil
+	}
+	l.keeping.Lock()
+	defer l.keeping.Unlock()
+	if err := l.follow(ctx); err != nil {
+		return fmt.Errorf("keep the pages of keys: %w", err)
 	}
 	end, err := l.pages.conn.newest(ctx, l.pages.names.keyPages())
 	for _, p := range l.pages.cache.Values() {
@@ -88,6 +99,34 @@ func (l *sealer) keep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("keep the pages of keys: %w", err)
 	}
+	return nil
+}
+
+// pagesState is the state of the stream of pages when it was checked last.
+type pagesState struct {
+	created time.Time
+	end     uint64
+	removed uint64 // messages that are gone: a page that is written again replaces its older version
+	lost    bool   // the stream has lost pages since the process started
+}
+
+// follow reads the cached pages again that other processes have written again, and drops those that they have removed.
+// After a loss it changes nothing: what is missing then may be lost.
+func (l *sealer) follow(ctx context.Context) error {
+	stream, err := l.pages.conn.js.Stream(ctx, l.pages.names.keyPages())
+	if err != nil {
+		return err
+	}
+	info, before := stream.CachedInfo(), l.checked
+	now := pagesState{created: info.Created, end: info.State.LastSeq, removed: info.State.LastSeq - info.State.Msgs}
+	isFirst := before.created.IsZero()
+	now.lost = before.lost || !isFirst && (!now.created.Equal(before.created) || now.end < before.end)
+	if !now.lost && now.removed != before.removed && l.pages.cache.Len() > 0 {
+		if err := l.pages.refresh(ctx, now.end); err != nil {
+			return err
+		}
+	}
+	l.checked = now
 	return nil
 }
 

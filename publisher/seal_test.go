@@ -259,6 +259,27 @@ func TestKeysEndWithTheirPayloads(t *testing.T) {
 	}
 }
 
+// TestKeysOfEmptyShelvesEnd: nothing is left on the shelves, so every page that is old enough is removed. No younger
+// one is: its keys may still be given out.
+func TestKeysOfEmptyShelvesEnd(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	seal(t, store, masterOf(t, masterKeys(t, "m")))
+	g := &store.sealer.pages
+	for _, shelf := range shelves {
+		for _, age := range []time.Duration{0, sweepSlack - time.Minute, sweepSlack + time.Minute} {
+			p, err := g.make(t.Context(), shelf, 16)
+			must(t, err)
+			must(t, g.rewrite(t.Context(), shelf, p.id, func(p *page) bool {
+				p.made = p.made.Add(-age)
+				return true
+			}))
+		}
+	}
+	if n, err := store.SweepKeys(t.Context()); err != nil || n != len(shelves) {
+		t.Errorf("swept %d, %v, want one of each shelf", n, err)
+	}
+}
+
 // TestOldVersionsOfPagesAreErased: another process is killed after it has written a page without a destroyed key, and
 // before it has overwritten the version with this key. The next sweep does, and the retention, which also removes the
 // message, although this process still has the key in memory.
@@ -391,5 +412,45 @@ func TestLostPagesAreStoredAgain(t *testing.T) {
 	}
 	if len(all) != 5 {
 		t.Errorf("%d payloads", len(all))
+	}
+}
+
+// TestLostPagesDoNotBringKeysBack: one process destroys keys, which another one has in memory. Then the stream of keys
+// is lost, and the other process stores its pages again: with the keys that were not destroyed, and no others.
+func TestLostPagesDoNotBringKeysBack(t *testing.T) {
+	server, store, _ := start(t, t.TempDir())
+	text := masterKeys(t, "m")
+	seal(t, store, masterOf(t, text))
+	repair := func() { _, err := store.Repair(t.Context()); must(t, err) }
+	repair()
+	var names []string
+	for i := range 3 {
+		must(t, store.Quarantine(t.Context(), payload("r", "", fmt.Sprint(i)), kycbridge.QuarantineSchema, nil))
+	}
+	for _, k := range kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine}) {
+		names = append(names, k.Key)
+	}
+	removed, err := store.sealer.pages.make(t.Context(), kycbridge.ShelfPayloads, 1)
+	must(t, err)
+	repair()
+
+	other, _ := openStreams(t, server) // such as the process of a command
+	seal(t, other, masterOf(t, text))
+	must(t, other.DestroyKeys(t.Context(), kycbridge.ShelfQuarantine, names[:1]))
+	must(t, other.DestroyKeys(t.Context(), kycbridge.ShelfPayloads, []string{removed.keyName(0, removed.seq)}))
+	repair()
+	must(t, store.js.DeleteStream(t.Context(), testNames.keyPages()))
+	repair()
+
+	next, _ := openStreams(t, server)
+	seal(t, next, masterOf(t, text))
+	for i, name := range names {
+		key, err := next.sealer.pages.key(t.Context(), kycbridge.ShelfQuarantine, name)
+		if must(t, err); (key != nil) != (i > 0) {
+			t.Errorf("key %d is there: %t", i, key != nil)
+		}
+	}
+	if p, _, err := next.sealer.pages.read(t.Context(), kycbridge.ShelfPayloads, removed.id); p != nil || err != nil {
+		t.Errorf("the page without keys is there again, %v", err)
 	}
 }
