@@ -109,6 +109,7 @@ func (s *Store) Close() {
 	s.quarantine.Close()
 	s.index.writes.Close()
 	s.sealer.close()
+	s.erased.retries.Wait()
 	s.Connection.Close()
 }
 

@@ -17,8 +17,8 @@ const (
 	// erasedDelay is how old the set of erased verifications may be. A bar keeps the payloads of a verification out of the
 	// log for longer than that after its tombstone was written.
 	erasedDelay = 250 * time.Millisecond
-	// erasedWait is how long a payload waits for the set to be read, and erasedRetry for how long it is not read again
-	// after a failure.
+	// erasedWait is how long a payload waits for the set to be read. After a failure none waits for erasedRetry, in
+	// which the set is read again beside them, until it succeeds.
 	erasedWait, erasedRetry = time.Second, 5 * time.Second
 )
 
@@ -33,6 +33,9 @@ type erasedVerifications struct {
 	whole bool      // everything was read once
 	began time.Time // of the last reading
 	valid time.Duration
+
+	retrying bool // after a failure
+	retries  sync.WaitGroup
 }
 
 // has reports whether the set contains a verification, and whether it is recent. Before everything was read once, any
@@ -72,7 +75,7 @@ func (e *erasedVerifications) read(end uint64, began time.Time, err error) {
 // another stream than theirs.
 func (s *Store) tombstoneOfErased(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error) {
 	if !s.nc.IsConnected() {
-		return nil, nil // nothing can be stored either
+		return nil, nats.ErrDisconnected // nothing can be stored either, unless the connection comes back just now
 	}
 	isErased, isRecent := s.erased.has(k.VerificationID, time.Now())
 	if !isRecent {
@@ -85,15 +88,22 @@ func (s *Store) tombstoneOfErased(ctx context.Context, k kycbridge.Key) (*kycbri
 	return s.Tombstone(ctx, k)
 }
 
-// readErasedVerifications adds the tombstones that were written since the last time.
+// readErasedVerifications adds the tombstones that were written since the last time, unless another caller has just
+// read them.
 func (s *Store) readErasedVerifications(ctx context.Context) {
-	e := &s.erased
-	e.reading.Lock()
-	defer e.reading.Unlock()
-	if _, isRecent := e.has("", time.Now()); isRecent {
-		return // another caller has just read them
+	s.erased.reading.Lock()
+	defer s.erased.reading.Unlock()
+	if _, isRecent := s.erased.has("", time.Now()); isRecent {
+		return
 	}
-	began := time.Now()
+	if s.readNewTombstones(ctx) != nil && s.erased.beginRetries() {
+		s.erased.retries.Go(s.retryTombstones)
+	}
+}
+
+// readNewTombstones adds the tombstones that were written since the last time.
+func (s *Store) readNewTombstones(ctx context.Context) error {
+	e, began := &s.erased, time.Now()
 	ctx, cancel := context.WithTimeout(ctx, erasedWait)
 	defer cancel()
 	end, err := s.newest(ctx, s.names.tombstones())
@@ -110,6 +120,46 @@ func (s *Store) readErasedVerifications(ctx context.Context) {
 		})
 	}
 	e.read(end, began, err)
+	return err
+}
+
+// beginRetries reports whether no caller has begun to read again after a failure yet.
+func (e *erasedVerifications) beginRetries() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	begins := !e.retrying
+	e.retrying = true
+	return begins
+}
+
+// endRetries allows the next failure to begin retries.
+func (e *erasedVerifications) endRetries() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.retrying = false
+}
+
+// retryTombstones reads the tombstones until it succeeds or the store is closed: a bar ends sooner than payloads would
+// wait for them again.
+func (s *Store) retryTombstones() {
+	for {
+		pause(s.sealer.life, erasedDelay)
+		if s.sealer.life.Err() != nil || s.retryTombstonesOnce() == nil {
+			return
+		}
+	}
+}
+
+// retryTombstonesOnce ends the retries after a success. No caller reads meanwhile, so the next failure begins them
+// again.
+func (s *Store) retryTombstonesOnce() error {
+	s.erased.reading.Lock()
+	defer s.erased.reading.Unlock()
+	err := s.readNewTombstones(s.sealer.life)
+	if err == nil {
+		s.erased.endRetries()
+	}
+	return err
 }
 
 // repeatsErased reports whether p is a callback that was erased with its verification. A body that was requested does

@@ -48,6 +48,36 @@ func TestErasedVerificationsAreKnown(t *testing.T) {
 	}
 }
 
+// TestErasedAfterAFailedRead: the tombstones could not be read for a moment. A verification that is erased right
+// afterwards is known as soon as its bar has ended.
+func TestErasedAfterAFailedRead(t *testing.T) {
+	server, store, _ := start(t, t.TempDir())
+	other, _ := openStreams(t, server)
+	put := func(id string) kycbridge.Stored {
+		t.Helper()
+		p := payload("idv-1", id, "{}")
+		p.Via = event.ViaCallback
+		stored, err := store.Append(t.Context(), p)
+		must(t, err)
+		return stored
+	}
+	put("e0") // now the process knows that there is no tombstone
+	must(t, other.js.DeleteStream(t.Context(), testNames.tombstones()))
+	time.Sleep(erasedDelay)
+	put("e1")
+	_, err := other.createMissing(t.Context(), other.wanted)
+	must(t, err)
+	erased := payload("idv-1", "e2", "{}")
+	tombstone := kycbridge.Tombstone{Provider: erased.Provider, Account: erased.Account,
+		VerificationID: erased.VerificationID, At: time.Now()}
+	tombstone.Marks = tombstone.Marks.Add(erased)
+	must(t, other.WriteTombstone(t.Context(), tombstone))
+	time.Sleep(barLast)
+	if !put("e2").Duplicate {
+		t.Error("an erased callback is stored again")
+	}
+}
+
 // TestErasedFromQuarantine: a process that never had a callback that was erased from quarantine stores it neither there
 // nor in the log, where it has another id. An answer that was requested before the erasure is kept out of both when the
 // bar has ended, and one that is requested later is stored.
