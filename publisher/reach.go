@@ -140,6 +140,9 @@ func (s *Store) checkLogEnd(ctx context.Context) ([]Shorter, error) {
 	if !end.lost() {
 		return nil, s.recordReach(ctx, s.disk, log, end.Last)
 	}
+	if s.disk.keeps(ctx, log) != nil {
+		return nil, nil // its end may be one that the disk does not have: a later check handles the loss
+	}
 	if err := s.recordGone(ctx, end.Last+1, end.Reached); err != nil {
 		return nil, err
 	}
@@ -172,10 +175,14 @@ func (s *Store) checkEnds(ctx context.Context) (lost []Shorter, err error) {
 		if err != nil {
 			return lost, err
 		}
-		if !end.lost() {
+		switch {
+		case !end.lost():
 			err = s.recordReach(ctx, s.disk, name, end.Last)
-		} else if err = s.setReach(ctx, name, info.State.LastSeq); err == nil {
-			lost = append(lost, end)
+		case s.disk.keeps(ctx, name) != nil: // as in checkLogEnd
+		default:
+			if err = s.setReach(ctx, name, info.State.LastSeq); err == nil {
+				lost = append(lost, end)
+			}
 		}
 		if err != nil {
 			return lost, err

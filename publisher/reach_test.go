@@ -94,6 +94,60 @@ func TestEmptiedStreamsAreNoticed(t *testing.T) {
 	}
 }
 
+// withoutWrites is a disk that may not have what the server counts in its streams.
+type withoutWrites struct{ disk }
+
+func (withoutWrites) keeps(context.Context, string) error { return errors.New("nothing is written") }
+
+// TestALossIsHandledWhenTheDiskHasTheEnd: a stream has lost messages, and the disk may not have the end that the server
+// names. Recorded as its end, it would look like another loss after the next start.
+func TestALossIsHandledWhenTheDiskHasTheEnd(t *testing.T) {
+	_, store, bus := start(t, t.TempDir())
+	bus.RecordErasures(store)
+	seal(t, store, masterOf(t, masterKeys(t, "m")))
+	shelved(t, store)
+	p := payload("idv", "e1", `{}`)
+	first, body := eventOf(p, 1)
+	must(t, bus.Publish(t.Context(), key(p), sealed(event.KindUpdated, first, body), 0))
+	must(t, store.PutHold(t.Context(), kycbridge.Hold{Provider: "ondato", Account: "acme", VerificationID: "v"}))
+	must(t, store.StoreAccess(t.Context(), kycbridge.Access{Operation: "hold", By: "alice"}))
+	repair := func() (lost []Shorter) {
+		log, err := store.Repair(t.Context())
+		must(t, err)
+		events, err := bus.Repair(t.Context())
+		must(t, err)
+		return append(log.Shorter, events.Shorter...)
+	}
+	repair()
+	reached := func(name string) uint64 {
+		records, subject := store.tombstones, testNames.reachOf(name)
+		if g, ok := store.guarded()[name]; ok {
+			records, subject = g.witness, g.reach
+		}
+		last, err := store.reachIn(t.Context(), records, subject)
+		must(t, err)
+		return last
+	}
+	writes := store.disk
+	for _, name := range []string{testNames.payloads(), testNames.quarantine(), testNames.access(), testNames.holds(),
+		testNames.events()} {
+		before := reached(name)
+		must(t, store.js.DeleteStream(t.Context(), name))
+		store.disk, bus.disk = withoutWrites{writes}, withoutWrites{writes}
+		repair()
+		if after := reached(name); after != before || before == 0 {
+			t.Errorf("%s: %d is recorded as its end, before %d", name, after, before)
+		}
+		store.disk, bus.disk = writes, writes
+		if lost := repair(); len(lost) != 1 || lost[0].Stream != name {
+			t.Errorf("%s: later found %+v", name, lost)
+		}
+		if lost := repair(); len(lost) > 0 {
+			t.Errorf("%s: found again %+v", name, lost)
+		}
+	}
+}
+
 // TestLostKeysAreNamed: the stream of keys is gone and was created again. The loss is noticed, also after a restart,
 // and reading a body names it and what to do.
 func TestLostKeysAreNamed(t *testing.T) {

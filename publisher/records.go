@@ -95,10 +95,14 @@ func (s *Store) recordGuarded(ctx context.Context, g guarded, last uint64) error
 	}
 }
 
-// recordLoss records a loss, and then the new end: a process that is killed in between finds the loss again.
+// recordLoss records a loss, and then the new end: a process that is killed in between finds the loss again. So does a
+// later check if the disk may not have this end.
 func (s *Store) recordLoss(ctx context.Context, g guarded, end Shorter) error {
 	if err := s.putLoss(ctx, g, end.Reached, end.Last); err != nil {
 		return err
+	}
+	if s.disk.keeps(ctx, g.name) != nil {
+		return nil
 	}
 	return s.publishReach(ctx, g.reach, end.Last)
 }

@@ -131,6 +131,9 @@ func (b *Bus) repairEnd(ctx context.Context) ([]Shorter, error) {
 	if lost == nil {
 		return nil, b.end.store.recordReach(ctx, b.disk, b.names.events(), last)
 	}
+	if b.disk.keeps(ctx, b.names.events()) != nil {
+		return nil, nil // its end may be one that the disk does not have, and it takes no events anyway
+	}
 	from, err := b.lostFrom(ctx, lost.Last)
 	if err != nil {
 		return nil, err
