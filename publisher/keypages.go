@@ -37,7 +37,11 @@ type page struct {
 	made    time.Time
 	master  string // id of the master key
 	content []byte // keys.Size bytes per slot; a destroyed key is all zero
+	altered bool   // it could not be decrypted with the key that the master returned; content is empty
 }
+
+// errAltered means that a page is not as it was stored, or that the master returned another key.
+var errAltered = errors.New("a page of keys was altered, or the master key returns another key for it")
 
 // storedPage is the body of a page's message.
 type storedPage struct {
@@ -181,28 +185,38 @@ func (g *pages) key(ctx context.Context, shelf kycbridge.Shelf, name string) ([]
 	if p == nil {
 		return nil, g.reaches(ctx, made)
 	}
+	if p.altered {
+		return nil, nil // not cached: a key service that was wrong may be right later
+	}
 	g.cache.Add(g.names.keyPage(shelf, id), p)
 	return p.key(slot), nil
 }
 
 // refresh replaces the cached pages up to the end of the stream that are not the newest versions any more. One that
-// cannot be decrypted at present is read again when it is needed.
-func (g *pages) refresh(ctx context.Context, end uint64) error {
+// cannot be decrypted at present stays as it is, because it serves the keys that are left, and done is false: another
+// process may have wrapped it with a master key that this one does not have yet.
+func (g *pages) refresh(ctx context.Context, end uint64) (done bool, err error) {
 	all, err := g.keptPages(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
+	done = true
 	for _, subject := range g.cache.Keys() {
 		p, ok := g.cache.Peek(subject)
 		if newest := all[subject]; !ok || p.seq > end || newest.seq == p.seq {
 			continue
 		}
-		g.cache.Remove(subject)
-		if again, _, err := g.read(ctx, p.shelf, p.id); err == nil && again != nil {
+		again, _, err := g.read(ctx, p.shelf, p.id)
+		switch {
+		case err != nil, again != nil && again.altered:
+			done = false
+		case again == nil:
+			g.cache.Remove(subject)
+		default:
 			g.cache.Add(subject, again)
 		}
 	}
-	return nil
+	return done, nil
 }
 
 // forget makes the next call of key read the page of a key again.
@@ -244,6 +258,7 @@ func (g *pages) open(
 	}
 	var held storedPage
 	if json.Unmarshal(raw.Data, &held) != nil {
+		p.altered = true
 		return p, nil
 	}
 	if g.master == nil {
@@ -255,7 +270,7 @@ func (g *pages) open(
 	}
 	p.content, err = keys.Open(own, held.Keys, []byte(raw.Subject))
 	if err != nil || len(p.content)%keys.Size != 0 {
-		p.content = nil
+		p.content, p.altered = nil, true
 	}
 	return p, nil
 }
@@ -288,12 +303,16 @@ func (g *pages) reaches(ctx context.Context, seq uint64) error {
 }
 
 // rewrite changes a page and stores it again, unless change reports that nothing changed. The bytes of the old
-// version are erased. A missing page is no error.
+// version are erased. A missing page is no error. An altered one stays, with errAltered: it looks empty, and if the
+// master is wrong, it is whole.
 func (g *pages) rewrite(ctx context.Context, shelf kycbridge.Shelf, id string, change func(*page) bool) error {
 	for {
 		p, raw, err := g.read(ctx, shelf, id)
 		if err != nil || p == nil {
 			return err
+		}
+		if p.altered {
+			return errors.Join(errAltered, g.eraseBefore(ctx, raw.Subject, raw.Sequence))
 		}
 		if !change(p) {
 			return g.eraseBefore(ctx, raw.Subject, raw.Sequence) // an interrupted run may have left an older version

@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -92,7 +93,8 @@ func (g *pages) try(ctx context.Context, m MasterKey, with Master) error {
 }
 
 // DestroyKeys destroys the keys of stored bodies, by the names that Kept.Key contains. Afterwards these bodies,
-// and all copies of them, cannot be decrypted any more. Names of destroyed or unknown keys are no error.
+// and all copies of them, cannot be decrypted any more. Names of destroyed or unknown keys, and of keys in an altered
+// page, are no error.
 func (s *Store) DestroyKeys(ctx context.Context, shelf kycbridge.Shelf, names []string) error {
 	slots := map[string][]int{}
 	for _, name := range names {
@@ -107,7 +109,7 @@ func (s *Store) DestroyKeys(ctx context.Context, shelf kycbridge.Shelf, names []
 			}
 			return changed
 		})
-		if err != nil {
+		if err != nil && !errors.Is(err, errAltered) {
 			return fmt.Errorf("destroy keys: %w", err)
 		}
 	}
@@ -122,7 +124,8 @@ type Rotation struct {
 }
 
 // RotateKeys wraps all pages that another master key wraps with the current one. Bodies are not changed. It
-// can be interrupted and run again, also while other processes use the store.
+// can be interrupted and run again, also while other processes use the store. Pages that were altered stay as they are,
+// and are an error at the end.
 func (s *Store) RotateKeys(ctx context.Context, dryRun bool, progress func(done, all int)) (Rotation, error) {
 	g := &s.sealer.pages
 	if g.master == nil {
@@ -137,7 +140,7 @@ func (s *Store) RotateKeys(ctx context.Context, dryRun bool, progress func(done,
 	if err != nil {
 		return out, err
 	}
-	done := 0
+	done, altered := 0, 0
 	for _, p := range all {
 		if done++; progress != nil {
 			progress(done, len(all))
@@ -145,15 +148,21 @@ func (s *Store) RotateKeys(ctx context.Context, dryRun bool, progress func(done,
 		if p.master == current && !p.older {
 			continue
 		}
-		if p.master != current {
+		if !dryRun {
+			err = g.rewrite(ctx, p.shelf, p.id, func(p *page) bool { return p.master != current })
+		}
+		switch {
+		case errors.Is(err, errAltered):
+			altered++
+		case err != nil:
+			return out, fmt.Errorf("rotate: %w", err)
+		case p.master != current:
 			out.Rotated++
 		}
-		if dryRun {
-			continue
-		}
-		if err := g.rewrite(ctx, p.shelf, p.id, func(p *page) bool { return p.master != current }); err != nil {
-			return out, fmt.Errorf("rotate: %w", err)
-		}
+	}
+	if altered > 0 {
+		return out, fmt.Errorf("rotate: %w (%d of %d pages). They were left as they are: keep the old master key, and check "+
+			"the key service, or restore %s from its backup", errAltered, altered, len(all), g.names.keyPages())
 	}
 	return out, nil
 }

@@ -122,8 +122,12 @@ func (l *sealer) follow(ctx context.Context) error {
 	isFirst := before.created.IsZero()
 	now.lost = before.lost || !isFirst && (!now.created.Equal(before.created) || now.end < before.end)
 	if !now.lost && now.removed != before.removed && l.pages.cache.Len() > 0 {
-		if err := l.pages.refresh(ctx, now.end); err != nil {
+		done, err := l.pages.refresh(ctx, now.end)
+		if err != nil {
 			return err
+		}
+		if !done {
+			now.removed = before.removed // again with the next check
 		}
 	}
 	l.checked = now

@@ -454,3 +454,56 @@ func TestLostPagesDoNotBringKeysBack(t *testing.T) {
 		t.Errorf("the page without keys is there again, %v", err)
 	}
 }
+
+// TestRotationBesideAnOlderConfiguration: a process that does not have the new master key yet reads what it has stored,
+// also after another process has rotated the keys.
+func TestRotationBesideAnOlderConfiguration(t *testing.T) {
+	server, store, _ := start(t, t.TempDir())
+	older := masterKeys(t, "older")
+	seal(t, store, masterOf(t, older))
+	shelved(t, store)
+	repair := func() { _, err := store.Repair(t.Context()); must(t, err) }
+	repair()
+	other, _ := openStreams(t, server)
+	seal(t, other, masterOf(t, masterKeys(t, "newer")+"\n"+older))
+	_, err := other.RotateKeys(t.Context(), false, nil)
+	must(t, err)
+	repair()
+	for _, shelf := range shelves {
+		if all := kept(t, store, kycbridge.KeptQuery{Shelf: shelf}); len(all) != 1 || !whole(all[0].Payload) {
+			t.Errorf("%s holds %+v", shelf, all)
+		}
+	}
+}
+
+// wrong is a key service that answers with another key.
+type wrong struct{ Master }
+
+func (wrong) Unwrap(context.Context, string, []byte) ([]byte, error) { return keys.New(), nil }
+
+// TestAWrongKeyServiceDestroysNothing: while a key service answers with another key, nothing can be decrypted. A
+// rotation and an erasure meanwhile destroy no key of others, and everything is readable when the service is right.
+func TestAWrongKeyServiceDestroysNothing(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	text := masterKeys(t, "older")
+	seal(t, store, masterOf(t, text))
+	shelved(t, store)
+	gone := kept(t, store, kycbridge.KeptQuery{})[0].Key
+	must(t, store.sealer.keep(t.Context()))
+	store.SealWith(wrong{masterOf(t, masterKeys(t, "newer")+"\n"+text)})
+	r, err := store.RotateKeys(t.Context(), false, nil)
+	if !errors.Is(err, errAltered) || r.Rotated > 0 || r.Pages != len(shelves) {
+		t.Errorf("the rotation: %+v, %v", r, err)
+	}
+	must(t, store.DestroyKeys(t.Context(), kycbridge.ShelfPayloads, []string{gone}))
+	store.sealer.pages.cache.Purge() // as after a restart
+	if all := kept(t, store, kycbridge.KeptQuery{}); len(all) != 1 || whole(all[0].Payload) {
+		t.Errorf("with another key: %+v", all)
+	}
+	seal(t, store, masterOf(t, text))
+	for _, shelf := range shelves {
+		if all := kept(t, store, kycbridge.KeptQuery{Shelf: shelf}); len(all) != 1 || !whole(all[0].Payload) {
+			t.Errorf("%s holds %+v", shelf, all)
+		}
+	}
+}
