@@ -312,6 +312,37 @@ func TestRefusedDuringPurge(t *testing.T) {
 	}
 }
 
+// TestFormerAccountIsPurged: an account is not configured any more. Its refused callbacks, and quarantined payloads
+// that name their verification only in their body, are erased with it, and kept by a hold on it.
+func TestFormerAccountIsPurged(t *testing.T) {
+	t.Parallel()
+	store, tool, victim := withVictim(t)
+	k := kycbridge.AccountKey{Provider: "ondato", Account: "acme"}
+	tool.Providers = map[string]kycbridge.Provider{"ondato": tool.Accounts[k].Provider}
+	delete(tool.Accounts, k)
+	tool.Ageing, tool.Retention = store, kycbridge.Retention{Quarantine: time.Millisecond}
+	body := payload("", "", `{"ref":"victim"}`)
+	body.VerificationID = ""
+	store.Refuse(t.Context(), body, kycbridge.Request{}, "")
+	must(t, store.Quarantine(t.Context(), body, kycbridge.QuarantineSchema, nil))
+	count := func(shelf kycbridge.Shelf) int { return len(kept(t, store, kycbridge.KeptQuery{Shelf: shelf})) }
+	wait.For(t, 10*time.Second, "refused", func() bool { return count(kycbridge.ShelfRefused) == 1 })
+	_, err := tool.Hold(t.Context(), victim.VerificationID, "case 1", "alice", time.Time{})
+	must(t, err)
+	_, err = tool.Retain(t.Context(), false, true)
+	must(t, err)
+	if n := count(kycbridge.ShelfQuarantine); n != 1 {
+		t.Errorf("%d quarantined payloads of the held verification are left", n)
+	}
+	_, err = tool.Release(t.Context(), victim.VerificationID, "closed", "alice")
+	must(t, err)
+	_, err = tool.Purge(t.Context(), victim.VerificationID, false)
+	must(t, err)
+	if q, r := count(kycbridge.ShelfQuarantine), count(kycbridge.ShelfRefused); q+r > 0 {
+		t.Errorf("after the purge %d quarantined and %d refused payloads are left", q, r)
+	}
+}
+
 type unindexThen struct {
 	*Store
 	then func()

@@ -37,8 +37,9 @@ func (a *App) Archive() *archive.Archive { return a.newArchive(a.intake) }
 func (s *system) newArchive(intake *kycbridge.Intake) *archive.Archive {
 	store, bus, accounts := s.store, s.bus.Load(), s.live.Load().accounts
 	a := &archive.Archive{
-		Accounts: accounts,
-		Intake:   intake,
+		Accounts:  accounts,
+		Providers: s.providers,
+		Intake:    intake,
 		Replayer: &kycbridge.Replayer{
 			Normalizer: s.newNormalizer(bus, accounts),
 			Examine:    intake.Decode,

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"kycbridge"
 	"kycbridge/internal/keys"
 	"kycbridge/internal/signing"
 	"kycbridge/publisher"
@@ -24,17 +25,18 @@ const connectTimeout = 30 * time.Second
 // system is the configuration of a process and everything that the process has opened. An App runs on a system; a
 // command that needs no running App opens its own.
 type system struct {
-	config   *Config
-	log      *zap.Logger
-	schemas  *schemas.Set                  // with accounts: from load
-	live     atomic.Pointer[live]          // what a reload replaces: from load
-	signing  *signing.Keys                 // of events; nil: they are not signed
-	embedded *publisher.Embedded           // nil: store and bus are other servers
-	store    *publisher.Store              // from openStore
-	bus      atomic.Pointer[publisher.Bus] // nil until it is connected
-	observe  func(reader, outcome string)  // receives the requests of readers of events; may be nil
-	failed   chan error                    // a server or worker that ended unexpectedly
-	master   *keys.Master                  // of stored bodies; nil: they are not encrypted
+	config    *Config
+	log       *zap.Logger
+	schemas   *schemas.Set                  // with accounts: from load
+	providers map[string]kycbridge.Provider // from load
+	live      atomic.Pointer[live]          // what a reload replaces: from load
+	signing   *signing.Keys                 // of events; nil: they are not signed
+	embedded  *publisher.Embedded           // nil: store and bus are other servers
+	store     *publisher.Store              // from openStore
+	bus       atomic.Pointer[publisher.Bus] // nil until it is connected
+	observe   func(reader, outcome string)  // receives the requests of readers of events; may be nil
+	failed    chan error                    // a server or worker that ended unexpectedly
+	master    *keys.Master                  // of stored bodies; nil: they are not encrypted
 	// anyMaster: the store may be opened without the master keys that its bodies need.
 	anyMaster bool
 	stops     closers // of what was opened and started
@@ -63,7 +65,8 @@ func (s *system) load() (err error) {
 	if err := s.loadSigning(); err != nil {
 		return err
 	}
-	accounts, err := s.config.BuildAccounts(Providers(s.schemas))
+	s.providers = Providers(s.schemas)
+	accounts, err := s.config.BuildAccounts(s.providers)
 	if err != nil {
 		return err
 	}

@@ -118,6 +118,7 @@ type AccessLog interface {
 // Archive is the stored-payload tool.
 type Archive struct {
 	Accounts       kycbridge.Accounts
+	Providers      map[string]kycbridge.Provider // by name; they read bodies of accounts that are not configured
 	Intake         *kycbridge.Intake
 	Replayer       *kycbridge.Replayer
 	Shelves        Shelves

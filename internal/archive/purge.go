@@ -180,7 +180,8 @@ func (p *purge) eraseWatches(ctx context.Context) (n int, err error) {
 func (p *purge) isRequested(body []byte) bool {
 	request, _ := document.Decode(body)
 	reference := request.Text("reference")
-	if account, err := p.Accounts.Find(p.key.Provider, p.key.Account); err == nil {
+	owner := kycbridge.AccountKey{Provider: p.key.Provider, Account: p.key.Account}
+	if account, ok := p.readerOf(owner); ok {
 		reference = account.Provider.Canonical(reference)
 	}
 	return event.VerificationID(p.key.Provider, p.key.Account, reference) == p.key.VerificationID
@@ -385,8 +386,8 @@ func (a *Archive) verificationOf(k kycbridge.Kept) string {
 		return k.VerificationID
 	}
 	owner := ownerOf(k)
-	account, err := a.Accounts.Find(owner.Provider, owner.Account)
-	if err != nil {
+	account, ok := a.readerOf(owner)
+	if !ok {
 		return ""
 	}
 	id, _, _ := a.Intake.Examine(account, k.Payload)
@@ -395,6 +396,16 @@ func (a *Archive) verificationOf(k kycbridge.Kept) string {
 		return ""
 	}
 	return event.VerificationID(owner.Provider, owner.Account, reference)
+}
+
+// readerOf is an account with which bodies are read. One that is not configured (any more) has the defaults: what is
+// stored of it belongs to persons, too.
+func (a *Archive) readerOf(k kycbridge.AccountKey) (*kycbridge.Account, bool) {
+	if account, err := a.Accounts.Find(k.Provider, k.Account); err == nil {
+		return account, true
+	}
+	p, ok := a.Providers[k.Provider]
+	return &kycbridge.Account{Name: k.Account, Provider: p}, ok
 }
 
 // verificationAt is verificationOf the payload at a sequence of a shelf; "" if it is no longer there.
