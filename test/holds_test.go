@@ -29,13 +29,19 @@ func (b *bridge) tool(t *testing.T, args ...string) string {
 // purges erases a verification over the API.
 func (b *bridge) purges(t *testing.T, name, verificationID string) (status int, answer map[string]any) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.adminURL("/v1/payloads/purge"),
-		strings.NewReader(fmt.Sprintf(`{"verification":%q,"confirm":true}`, verificationID)))
+	return b.postAs(t, name, "/v1/payloads/purge", "application/json",
+		fmt.Sprintf(`{"verification":%q,"confirm":true}`, verificationID))
+}
+
+// postAs sends a request to the API with the token of a person.
+func (b *bridge) postAs(t *testing.T, name, path, contentType, body string) (status int, answer map[string]any) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.adminURL(path), strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+name+"-secret")
-	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Content-Type", contentType)
 	r.Header.Set("X-Reason", "Art.%2017")
 	res, err := b.client.Do(r)
 	if err != nil {

@@ -77,6 +77,11 @@ func losesHolds(t *testing.T, b *bridge, gone string, lose func()) {
 		answer["type"] != "urn:kycbridge:problem:records_lost" {
 		t.Errorf("purge over the API: %d %v", status, answer)
 	}
+	exported := readFileText(t, file)
+	if status, answer := b.postAs(t, "alice", "/v1/payloads/import", "application/x-ndjson", exported); status != 409 ||
+		answer["type"] != "urn:kycbridge:problem:records_lost" {
+		t.Errorf("import over the API: %d %v", status, answer)
+	}
 	for _, args := range [][]string{{"purge", "--verification", idOf(1), "--yes"}, {"import", file, "--yes"},
 		{"purge", "--verification", idOf(1), "--dry-run"}, {"purge", "--older-than", "0s", "--yes"}} {
 		code, stdout, stderr := run(t, "kycbridge", append(append([]string{"payloads"}, args...), "--why", "x",

@@ -154,7 +154,8 @@ func (p payloadTool) export(ctx context.Context, a *archive.Archive, r handlers.
 	return err
 }
 
-// importPayloads reports every error, except those of the store, as an invalid request; the error names the line.
+// importPayloads reports every error, except those of the store and a loss of records, as an invalid request; the error
+// names the line.
 func (p payloadTool) importPayloads(
 	ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer,
 ) error {
@@ -167,7 +168,7 @@ func (p payloadTool) importPayloads(
 	read := 0
 	done, err := a.Import(ctx, r.Body, q.DryRun, func(int) { read++ })
 	switch {
-	case errors.Is(err, kycbridge.ErrUnavailable), ctx.Err() != nil:
+	case errors.Is(err, kycbridge.ErrUnavailable), errors.Is(err, kycbridge.ErrRecordsLost), ctx.Err() != nil:
 		return err
 	case err != nil:
 		return handlers.InvalidRequest("", err.Error())
