@@ -120,8 +120,10 @@ type Server struct {
 	serial   int
 	token    accessToken
 
-	// Rand is seeded with Options.Seed, and State is the state of the provider. Both are guarded by Lock.
+	// Rand, IDs and State, the state of the provider, are guarded by Lock. Both sources are seeded with Options.Seed.
+	// IDs is for the ids of verifications alone: they must not depend on how many calls came before.
 	Rand  *rand.Rand
+	IDs   *rand.Rand
 	State any
 }
 
@@ -168,7 +170,8 @@ func Start(p Provider, o Options) (*Server, error) {
 	life, stop := context.WithCancel(context.Background())
 	s := &Server{
 		Options: o, provider: p, listener: listener, begun: time.Now(), stop: stop, life: life,
-		Rand: rand.New(rand.NewPCG(o.Seed, 1)), canned: map[string][]Canned{}, released: !o.Callbacks.Withhold,
+		Rand: rand.New(rand.NewPCG(o.Seed, 1)), IDs: rand.New(rand.NewPCG(o.Seed, 2)),
+		canned: map[string][]Canned{}, released: !o.Callbacks.Withhold,
 		stats: Stats{Calls: map[string]int{}, Answers: map[int]int{}},
 	}
 	mux := http.NewServeMux()

@@ -115,9 +115,9 @@ func (v *verification) register(registration []byte) {
 	v.Birthdate = cmp.Or(person.DateOfBirth, v.Birthdate)
 }
 
-// newID returns a UUID from the seeded random source. The caller holds the lock.
+// newID returns a UUID from the seeded source of ids. The caller holds the lock.
 func (a *account) newID() string {
-	high, low := a.s.Rand.Uint64(), a.s.Rand.Uint64()
+	high, low := a.s.IDs.Uint64(), a.s.IDs.Uint64()
 	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", uint32(high>>32), uint16(high>>16), high&0xfff, low>>48&0xfff,
 		low&0xffffffffffff)
 }

@@ -479,3 +479,21 @@ func TestOndatoQuestionsAfterTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// TestOndatoIDsDoNotDependOnCalls: verifications with the same seed have the same ids, however often results are
+// requested in between.
+func TestOndatoIDsDoNotDependOnCalls(t *testing.T) {
+	t.Parallel()
+	begin := func(requests int) []string {
+		s := started(t, New(), simulate.Options{Seed: 3})
+		c := newOndatoClient(t, s)
+		first := s.Begin("first", simulate.Approve)
+		for range requests {
+			c.do("GET", "/v1/identity-verifications/"+first, "", "")
+		}
+		return []string{first, s.Begin("second", simulate.Reject)}
+	}
+	if quiet, asked := begin(0), begin(3); !slices.Equal(quiet, asked) {
+		t.Errorf("the verifications are %v, with requests in between %v", quiet, asked)
+	}
+}

@@ -33,7 +33,7 @@ func newJourney(s *simulate.Server, c creation, person string) *journey {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	id := make([]byte, 10)
 	for i := range id {
-		id[i] = letters[s.Rand.IntN(len(letters))]
+		id[i] = letters[s.IDs.IntN(len(letters))]
 	}
 	j := &journey{
 		evidenced: scriptOf(person), id: string(id), number: s.Next(),

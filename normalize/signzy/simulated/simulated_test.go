@@ -331,3 +331,20 @@ func TestSignzyImages(t *testing.T) {
 		t.Error("a back was captured")
 	}
 }
+
+// TestSignzyIDsDoNotDependOnCalls: journeys with the same seed have the same ids, however often results are requested
+// in between.
+func TestSignzyIDsDoNotDependOnCalls(t *testing.T) {
+	t.Parallel()
+	begin := func(requests int) []string {
+		s := start(t, simulate.Options{Seed: 3})
+		first := s.Begin("first", simulate.Approve)
+		for range requests {
+			s.get(first)
+		}
+		return []string{first, s.Begin("second", simulate.Reject)}
+	}
+	if quiet, asked := begin(0), begin(3); !slices.Equal(quiet, asked) {
+		t.Errorf("the journeys are %v, with requests in between %v", quiet, asked)
+	}
+}
