@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge/event"
+	"kycbridge/publisher"
 )
 
 // ReadOptions select the events to read and their source.
@@ -34,8 +35,12 @@ type ReadOptions struct {
 	// checked. Its error ends the reading.
 	Check func(body []byte, signature string) error
 
-	from uint64 // first sequence; 0: from the beginning
+	from   uint64                    // first sequence; 0: from the beginning
+	pulled jetstream.PullMessagesOpt // how much is requested at once
 }
+
+// pulledEvents is how many events are requested at once.
+const pulledEvents = 500
 
 // readTimeout is how long a reader waits for an answer of the server.
 const readTimeout = 4 * time.Second
@@ -164,6 +169,7 @@ func readStream(ctx context.Context, nc *nats.Conn, o ReadOptions, each func([]b
 	case err != nil:
 		return fmt.Errorf("look up stream %s: %w", o.Stream, err)
 	}
+	o.pulled = publisher.AtMost(nc, pulledEvents, stream)
 	if o.Newest > 0 && !o.Follow {
 		return readNewest(ctx, stream, o, each)
 	}
@@ -223,7 +229,7 @@ func readFrom(ctx, looking context.Context, stream jetstream.Stream, o ReadOptio
 			return nil
 		}
 	}
-	return readOrdered(ctx, consumer, o.Follow, func(m jetstream.Msg) error {
+	return readOrdered(ctx, consumer, o, func(m jetstream.Msg) error {
 		if o.Match != nil && !o.Match(m.Data()) {
 			return nil
 		}
@@ -287,8 +293,10 @@ func meets(a, b []string) bool {
 
 // readOrdered passes messages on. Without follow, it ends at the last existing message, which must arrive in time;
 // otherwise it runs until ctx ends.
-func readOrdered(ctx context.Context, consumer jetstream.Consumer, follow bool, each func(jetstream.Msg) error) error {
-	messages, err := consumer.Messages()
+func readOrdered(
+	ctx context.Context, consumer jetstream.Consumer, o ReadOptions, each func(jetstream.Msg) error,
+) error {
+	messages, err := consumer.Messages(o.pulled)
 	if err != nil {
 		return fmt.Errorf("read events: %w", err)
 	}
@@ -296,7 +304,7 @@ func readOrdered(ctx context.Context, consumer jetstream.Consumer, follow bool, 
 	defer stop()
 	defer messages.Stop()
 	var patience []jetstream.NextOpt
-	if !follow {
+	if !o.Follow {
 		patience = append(patience, jetstream.NextMaxWait(readTimeout))
 	}
 	for {
@@ -310,7 +318,7 @@ func readOrdered(ctx context.Context, consumer jetstream.Consumer, follow bool, 
 		if err := each(m); err != nil {
 			return err
 		}
-		if meta, err := m.Metadata(); err == nil && !follow && meta.NumPending == 0 {
+		if meta, err := m.Metadata(); err == nil && !o.Follow && meta.NumPending == 0 {
 			return nil
 		}
 	}
