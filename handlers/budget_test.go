@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"errors"
+	"io"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -36,3 +37,33 @@ func TestBodiesShareABudget(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestMemoryIsTakenForReceivedBytes: a declared length takes no memory of the others before the bytes arrive.
+func TestMemoryIsTakenForReceivedBytes(t *testing.T) {
+	const piece = 1000
+	for _, declared := range []int64{-1, 511, 64<<10 - 1, 1 << 20} {
+		var all budget
+		all.left.Store(bodyBudget)
+		memory := share{of: &all}
+		r := httptest.NewRequest("POST", "/", nil)
+		r.ContentLength = declared
+		received := 0
+		r.Body = io.NopCloser(readerFunc(func(b []byte) (int, error) {
+			if most := max(firstRead, 2*received); memory.taken > int64(most) {
+				t.Errorf("%d bytes declared, %d received: %d bytes of memory, at most %d", declared, received, memory.taken, most)
+			}
+			n := min(len(b), piece)
+			if received += n; received > 100<<10 {
+				return n, io.EOF
+			}
+			return n, nil
+		}))
+		if _, err := readBody(r, 1<<20, &memory); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }

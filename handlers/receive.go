@@ -31,8 +31,8 @@ const (
 const (
 	// slotWait is how long a request waits for another to finish. Where more connections send than are served, many
 	// senders repeat a refused request at once, and refusing takes the processor time that the others need.
-	slotWait = 500 * time.Millisecond
-	sizeHint = 64 << 10 // a declared Content-Length is trusted up to this size
+	slotWait  = 500 * time.Millisecond
+	firstRead = 4 << 10 // bytes of memory for a body of which nothing was received
 
 	// The body of a refused request is read and discarded up to these limits, so that a sender that reads
 	// only after it has written everything receives the response instead of a reset.
@@ -234,12 +234,13 @@ func isJSON(h http.Header) bool {
 
 // readBody reads a body of at most limit bytes into memory of a share. It returns errTooLarge for a longer
 // one, as soon as the length is known, errInterrupted for a truncated one, and errBusy if there is no
-// memory for it.
+// memory for it. Memory is taken for what was received, not for what was declared: otherwise headers alone,
+// of a few thousand connections that send no body, would take all of it, and every callback would be refused.
 func readBody(r *http.Request, limit int64, memory *share) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, errTooLarge
 	}
-	size := int(min(max(r.ContentLength, 511), sizeHint) + 1)
+	size := int(min(max(r.ContentLength, 511), firstRead-1) + 1)
 	if !memory.take(size) {
 		return nil, errBusy
 	}
@@ -257,12 +258,22 @@ func readBody(r *http.Request, limit int64, memory *share) ([]byte, error) {
 			return body, fmt.Errorf("read body: %w", errInterrupted)
 		}
 		if len(body) == cap(body) {
-			if !memory.take(cap(body)) {
+			size := grown(cap(body), r.ContentLength)
+			if !memory.take(size - cap(body)) {
 				return body, errBusy
 			}
-			body = append(make([]byte, 0, 2*cap(body)), body...)
+			body = append(make([]byte, 0, size), body...)
 		}
 	}
+}
+
+// grown is the next size of a full buffer: twice as large, or the rest of the declared length if that is less. One
+// byte beyond that length lets the end be read.
+func grown(size int, declared int64) int {
+	if left := declared + 1 - int64(size); left > 0 && left < int64(size) {
+		return size + int(left)
+	}
+	return 2 * size
 }
 
 // query parses the query of a URL. Most URLs have none.

@@ -95,7 +95,7 @@ func discard(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(discardTime))
 	for left := int64(maxDiscard); left > 0 && ctx.Err() == nil; {
-		n, err := io.CopyN(io.Discard, r.Body, min(left, sizeHint))
+		n, err := io.CopyN(io.Discard, r.Body, min(left, 64<<10))
 		if left -= n; err != nil {
 			return
 		}
