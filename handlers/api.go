@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/time/rate"
 
 	"kycbridge"
 	"kycbridge/event"
@@ -95,6 +97,9 @@ type APIOptions struct {
 	Logger  *zap.Logger      // nil: no log
 	Timeout time.Duration    // for a provider's call; 0: DefaultAPITimeout
 	Now     func() time.Time // nil: time.Now
+
+	// ObserveStranger is called for each request without a valid token or certificate, for metrics; may be nil.
+	ObserveStranger func()
 }
 
 // AddAPI adds the admin API to an echo of NewAdmin. Its routes are those of the OpenAPI document; all but
@@ -143,7 +148,10 @@ func newAPI(o APIOptions) *api {
 	if o.Holders == nil {
 		o.Holders = func() Holders { return Holders{} }
 	}
-	s := &api{APIOptions: o}
+	if o.ObserveStranger == nil {
+		o.ObserveStranger = func() {}
+	}
+	s := &api{APIOptions: o, strangers: sampler{limit: rate.NewLimiter(refusalLines, refusalBurst)}}
 	s.bodies.left.Store(bodyBudget)
 	return s
 }
@@ -151,8 +159,9 @@ func newAPI(o APIOptions) *api {
 // api is the admin API.
 type api struct {
 	APIOptions
-	bodies  budget // in memory
-	spooled budget // in files
+	bodies    budget  // in memory
+	spooled   budget  // in files
+	strangers sampler // of the log lines of requests without a valid token
 }
 
 // operation is one API operation.
@@ -216,9 +225,20 @@ func (o operation) checkQuery(raw string) error {
 	return InvalidRequest("/"+first, "is not a known parameter: this request takes none")
 }
 
-// log writes the line of a request, with the name of the token or certificate and the stated reason.
+// log writes the line of a request, with the name of the token or certificate and the stated reason. Requests
+// without a valid token are counted, and some of them are logged.
 func (s *api) log(t *requestLog, err error) {
-	level := zapcore.InfoLevel
+	level, omitted := zapcore.InfoLevel, zap.Skip()
+	if errors.Is(err, errToken) {
+		s.ObserveStranger()
+		due, skipped := s.strangers.pass()
+		if !due {
+			return
+		}
+		if skipped > 0 {
+			omitted = zap.Int("not_logged", skipped)
+		}
+	}
 	switch {
 	case t.status >= http.StatusInternalServerError:
 		level = zapcore.ErrorLevel
@@ -233,7 +253,7 @@ func (s *api) log(t *requestLog, err error) {
 				reason = zap.String("reason", t.use.Reason)
 			}
 		}
-		t.write(entry, err, zap.String("operation", t.name), by, reason)
+		t.write(entry, err, zap.String("operation", t.name), by, reason, omitted)
 	}
 }
 

@@ -1073,3 +1073,23 @@ func readJSON(body []byte) (any, []kycbridge.FieldError) {
 	doc, faults := document.Decode(body)
 	return map[string]any(doc), faults
 }
+
+// TestStrangersFillNoLog: of many requests without a valid token some are logged, and how many more there were.
+func TestStrangersFillNoLog(t *testing.T) {
+	const tries = 300
+	counted := 0
+	b := newAPIFixture(t, func(o *APIOptions) { o.ObserveStranger = func() { counted++ } })
+	const diff = "/v1/config/diff"
+	for range tries {
+		b.ask(t, "GET", diff, diff, "", func(r *http.Request) { r.Header.Set("Authorization", "Bearer wrong") })
+	}
+	lines := strings.Count(b.log.String(), "unauthenticated")
+	if lines < refusalBurst || lines > tries/2 || counted != tries {
+		t.Errorf("%d lines of %d requests, %d counted", lines, tries, counted)
+	}
+	time.Sleep(time.Second / refusalLines)
+	b.ask(t, "GET", diff, diff, "", func(r *http.Request) { r.Header.Del("Authorization") })
+	if !strings.Contains(b.log.String(), "not_logged") {
+		t.Error("no line says that others were not logged")
+	}
+}

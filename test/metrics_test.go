@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,4 +112,38 @@ func (w *world) scraped() []byte {
 		w.t.Fatal(err)
 	}
 	return text
+}
+
+// TestStrangersAreCounted: requests of the API and sign-ins at the console without a valid token are counted, and no
+// others.
+func TestStrangersAreCounted(t *testing.T) {
+	t.Parallel()
+	const tries = 30
+	w := newWorld(t, worldOptions{})
+	ask := func(method, path, token, form string) {
+		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+w.app.AdminAddr()+path, strings.NewReader(form))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+	}
+	for range tries {
+		ask("GET", "/v1/payloads/report", "wrong", "")
+	}
+	ask("POST", "/v1/verifications", "", "{}")
+	ask("POST", "/console/sign-in", "", "token=wrong")
+	ask("GET", "/v1/config/diff", worldToken, "")
+	ask("POST", "/console/sign-in", "", "token="+worldToken)
+	ask("GET", "/v1/openapi.json", "", "")
+	for where, want := range map[string]float64{"api": tries + 1, "console": 1} {
+		if got := w.sample(`kycbridge_admin_refused_total{where="` + where + `"}`); got != want {
+			t.Errorf("%g requests without a token are counted at the %s, want %g", got, where, want)
+		}
+	}
 }

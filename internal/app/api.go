@@ -36,6 +36,8 @@ func (a *App) apiOptions() handlers.APIOptions {
 		OpenAPI:       a.schemas.OpenAPI(),
 		Logger:        a.log,
 		Now:           time.Now,
+
+		ObserveStranger: func() { a.metrics.stranger(strangerAtAPI) },
 	}
 }
 

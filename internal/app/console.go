@@ -26,6 +26,8 @@ func (a *App) newConsole() *console.Console {
 		Day:      a.day,
 		Version:  a.version,
 		Logger:   a.log,
+
+		ObserveStranger: func() { a.metrics.stranger(strangerAtConsole) },
 	})
 }
 

@@ -39,6 +39,7 @@ type metrics struct {
 	handshakes     *prometheus.CounterVec
 	tokens         *prometheus.CounterVec
 	certificates   *prometheus.GaugeVec
+	strangers      *prometheus.CounterVec
 	configs        *prometheus.GaugeVec
 	configApplied  prometheus.Gauge
 	configRefused  prometheus.Gauge
@@ -99,6 +100,7 @@ func newMetrics() *metrics {
 	m.ofProviders()
 	m.ofConfigurations()
 	m.ofRetention()
+	m.ofStrangers()
 	m.registry.MustRegister(m.payloads, m.admitted, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped,
 		m.newValues, m.eventDelay, m.invalidWatches, m.readers, m.handshakes, m.tokens, m.certificates,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -148,6 +150,24 @@ func (m *metrics) ofRetention() {
 	}
 	m.registry.MustRegister(m.removed)
 }
+
+// Where somebody without a valid token tries to use the listener of operators.
+const (
+	strangerAtAPI     = "api"
+	strangerAtConsole = "console"
+)
+
+// ofStrangers adds the counter of requests to operators' routes without a valid token.
+func (m *metrics) ofStrangers() {
+	m.strangers = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_admin_refused_total",
+		Help: "Requests of the API and sign-ins at the console without a valid token or certificate."}, []string{"where"})
+	for _, where := range []string{strangerAtAPI, strangerAtConsole} {
+		m.strangers.WithLabelValues(where)
+	}
+	m.registry.MustRegister(m.strangers)
+}
+
+func (m *metrics) stranger(where string) { m.strangers.WithLabelValues(where).Inc() }
 
 // configVersion shows which configuration is in use.
 func (m *metrics) configVersion(version string) {

@@ -62,6 +62,9 @@ type Options struct {
 	Version  string
 	Logger   *zap.Logger
 	Now      func() time.Time // nil: time.Now
+
+	// ObserveStranger is called for each sign-in with a wrong token, for metrics; may be nil.
+	ObserveStranger func()
 }
 
 // Console is the web interface. It is an http.Handler for / and everything below Prefix.
@@ -86,6 +89,9 @@ func New(o Options) *Console {
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
+	}
+	if o.ObserveStranger == nil {
+		o.ObserveStranger = func() {}
 	}
 	if o.Day == nil {
 		o.Day = NewDay(o.Now)

@@ -161,6 +161,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 	given := r.PostFormValue("token")
 	token, valid := kycbridge.FindToken(c.Tokens(), given)
 	if !valid {
+		c.ObserveStranger()
 		c.sessions.failed.Do(func() { c.Logger.Warn("console sign-in with a token that is not valid") })
 		c.askForToken(w, http.StatusUnauthorized, true)
 		return
