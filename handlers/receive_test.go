@@ -259,7 +259,8 @@ func TestRequestIsHandedOverUntouched(t *testing.T) {
 	})
 	base := serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: receiver,
 		Now: func() time.Time { return noon }}))
-	for _, size := range []int{0, 1, 511, 512, 513, firstRead - 1, firstRead, firstRead + 1, 64 << 10, 64<<10 + 1, 300_000} {
+	sizes := []int{0, 1, 511, 512, 513, firstRead - 1, firstRead, firstRead + 1, 64 << 10, 64<<10 + 1, 300_000}
+	for _, size := range sizes {
 		for _, known := range []bool{true, false} {
 			body := strings.Repeat("\x00\xff\r\nx", size/5+1)[:size]
 			var reader io.Reader = strings.NewReader(body)
