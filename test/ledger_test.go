@@ -124,3 +124,35 @@ func TestLedger(t *testing.T) {
 		t.Errorf("a stopped store: %d, %s", code, stdout)
 	}
 }
+
+// TestLedgerWithoutItsEarlierKey: after a rotation of the signing key the report checks what the earlier key signed,
+// with its public part. Without it the report names the key, and does not claim that messages were altered.
+func TestLedgerWithoutItsEarlierKey(t *testing.T) {
+	t.Parallel()
+	key := filepath.Join(t.TempDir(), "log.key")
+	old, _ := newSigningKey(t)
+	next, _ := newSigningKey(t)
+	b := newBridge(t, "integrity: {log: true, signing_key_file: "+key+"}\n"+oneAccount)
+	round := func(keys string, from int) (int, string) {
+		writeFile(t, key, keys)
+		b.start(t)
+		b.approve(t, from, from+10)
+		b.settled(t, 20*time.Second)
+		b.stop(t) // signs what is in the log
+		b.start(t)
+		code, stdout, stderr := run(t, "kycbridge", "payloads", "report", "--config", b.config)
+		b.stop(t)
+		return code, stdout + stderr
+	}
+	if code, said := round(old, 1); code != 0 {
+		t.Fatalf("before the rotation: %d, %s", code, said)
+	}
+	if code, said := round(next+old, 100); code != 0 {
+		t.Errorf("with both keys: %d, %s", code, said)
+	}
+	code, said := round(next, 200)
+	if code != 1 || !strings.Contains(said, "signed with a key that is not in integrity.signing_key") ||
+		strings.Contains(said, "altered") {
+		t.Errorf("without the earlier key: %d, %s", code, said)
+	}
+}

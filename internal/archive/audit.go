@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -52,6 +53,12 @@ type LogFault struct {
 	leaf uint64 // number of the leaf about a shorter stream; 0: the fault is another one
 }
 
+// lacksKey reports whether all differences are checkpoints with the signature of another key.
+func (a *LogAudit) lacksKey() bool {
+	return len(a.Faults) == a.FaultsAll &&
+		!slices.ContainsFunc(a.Faults, func(f LogFault) bool { return f.Why != auditOtherKey })
+}
+
 // shortened stands for a stream in the record of erasures: its sequences are the numbers of leaves about streams that
 // became shorter, which an operator has accepted as known.
 const shortened = "shortened"
@@ -60,6 +67,8 @@ const shortened = "shortened"
 const (
 	auditAltered  = "it is not the message that was logged"
 	auditMissing  = "it was logged and is gone, which neither its age nor an erasure explains"
+	auditOtherKey = "it, and perhaps others, is signed with a key that is not in integrity.signing_key: if it is an earlier key of yours, add " +
+		"its public part; otherwise somebody else has signed it"
 	auditUnlogged = "it is not in the log, although the log covers its sequence"
 )
 
@@ -152,6 +161,8 @@ type audit struct {
 	known   func(leaf uint64) bool // leaves about shorter streams that were accepted
 	next    uint64                 // the sequence that the next message of the log must have
 	last    int64                  // size of the last checkpoint
+
+	otherKey bool // a checkpoint is signed with a key that is not known
 }
 
 func (a *audit) fault(what string, seq uint64, why string) {
@@ -268,6 +279,11 @@ func (a *audit) checkpoint(seq uint64, signed []byte) error {
 func (a *audit) signed(what string, seq uint64, signed []byte) (c ledger.Checkpoint, ok bool) {
 	c, err := a.witness.Verifiers.Open(signed)
 	switch root, known := a.roots[c.Size]; {
+	case errors.Is(err, ledger.ErrOtherKey):
+		if !a.otherKey || seq == 0 { // of many in the log only the first is reported, so that they hide nothing else
+			a.fault(what, seq, auditOtherKey)
+		}
+		a.otherKey = true
 	case err != nil:
 		a.fault(what, seq, err.Error())
 	case c.Origin != a.witness.Origin:

@@ -351,6 +351,9 @@ func (r Report) Verdict() string {
 		return fmt.Sprintf("Nothing is lost: %d payloads were accepted, and what became of each is known.", r.Total.Accepted)
 	case r.MissingAll == 0 && r.LostAll == 0 && len(r.LostRecords) > 0:
 		return "Holds, or records of who was erased, are lost: nothing is erased or imported until the loss is accepted."
+	case r.MissingAll == 0 && r.LostAll == 0 && r.Log != nil && r.Log.lacksKey():
+		return "The tamper-evident log cannot be checked: states of it are signed with a key that is not in " +
+			"integrity.signing_key."
 	case r.MissingAll == 0 && r.LostAll == 0 && r.Log != nil && r.Log.FaultsAll > 0:
 		if r.Log.FaultsAll == 1 {
 			return "The tamper-evident log and the store differ in one place: stored messages were altered."

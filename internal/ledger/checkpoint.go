@@ -131,11 +131,14 @@ func ParseVerifiers(text string) (*Verifiers, error) {
 	return v, nil
 }
 
-// OpenText returns the text of a signed note.
+// ErrOtherKey means that a note has no signature of a known key.
+var ErrOtherKey = errors.New("it is not signed with this key")
+
+// OpenText returns the text of a signed note. The error wraps ErrOtherKey if it is signed with none of the keys.
 func (v *Verifiers) OpenText(signed []byte) (string, error) {
 	n, err := note.Open(signed, note.VerifierList(v.list...))
 	if _, ok := errors.AsType[*note.UnverifiedNoteError](err); ok {
-		return "", errors.New("it is not signed with this key")
+		return "", ErrOtherKey
 	}
 	if err != nil {
 		return "", errors.New("its signature does not match: it was altered, or signed with another key")
