@@ -67,8 +67,8 @@ const shortened = "shortened"
 const (
 	auditAltered  = "it is not the message that was logged"
 	auditMissing  = "it was logged and is gone, which neither its age nor an erasure explains"
-	auditOtherKey = "it, and perhaps others, is signed with a key that is not in integrity.signing_key: if it is an earlier key of yours, add " +
-		"its public part; otherwise somebody else has signed it"
+	auditOtherKey = "it, and perhaps others, is signed with a key that is not in integrity.signing_key: if it is an " +
+		"earlier key of yours, add its public part; otherwise somebody else has signed it"
 	auditUnlogged = "it is not in the log, although the log covers its sequence"
 )
 
