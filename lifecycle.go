@@ -30,6 +30,7 @@ type Fact struct {
 	Erased         int              // the newest erased revision: a history that begins with the fact goes on from it
 	Notice         bool             // from kycbridge, not from the provider
 	JudgeAgain     bool             // even if it has made an event
+	Ordered        bool             // the payloads that are stored before it have been processed
 	// OurClock: OccurredAt is of kycbridge's clock: the time of the callback that triggered the fetch.
 	OurClock    bool
 	Known       Known     // from the stored payloads; empty unless the fact is late
@@ -59,6 +60,7 @@ type Known struct {
 	Cross     Cross          // the last outcome of each source, since the last reopening
 	Doubt     *Doubt         // a doubt that the fact does not settle; nil: none
 	Revoked   *Revoked       // the approval that the newest reopening has revoked, if it had no event then
+	Reopened  *Moment        // the newest reopening, if the state does not contain it
 	Answered  *Moment        // when the applicant last submitted a step
 	Answer    *Moment        // and when first after the fact
 	Maker     *MakersVerdict // the maker's newest verdict

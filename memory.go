@@ -245,7 +245,12 @@ func isNotice(e event.ProviderEvent) bool {
 // applied reports whether f has already made an event and is delivered again. A timed one is judged again
 // if another version of the mapping reads it.
 func (m *Memory) applied(f Fact, mapping string) bool {
-	return (f.Payload.Mapping == mapping || f.untimed()) && slices.Contains(m.Applied, keyOf(f.Payload.ID))
+	return (f.Payload.Mapping == mapping || f.untimed()) && m.hasApplied(f.Payload.ID)
+}
+
+// hasApplied reports whether a payload made one of the latest events, by any mapping.
+func (m *Memory) hasApplied(payloadID string) bool {
+	return slices.Contains(m.Applied, keyOf(payloadID))
 }
 
 // recordApplied records that f has been applied. A notice and an untimed fact set no instant.

@@ -72,9 +72,11 @@ type Normalizer struct {
 	Now        func() time.Time // for recordedtime
 
 	inMemory bool // events go to an inMemoryHistory, which needs no encoded body
-	// lateApproval is an approval whose event was just published, after payloads that are stored behind it were processed.
-	// Facts that may revoke it are judged again, even if they have made an event; nil: none.
-	lateApproval *Fact
+	ordered  bool // payloads that are stored before a processed one are left to the caller
+	// late is an approval or a request whose event was just published, after payloads that are stored behind it were
+	// processed. Facts that may revoke the approval, or answer the request, are judged again, even if they have made an
+	// event; nil: none.
+	late *Fact
 }
 
 // Processed is the result of processing a payload: an event, or the reason for no event.
@@ -186,7 +188,7 @@ func (n *Normalizer) process(ctx context.Context, p Payload, doc document.Object
 	if err != nil {
 		return Processed{}, err
 	}
-	fact.JudgeAgain = n.lateApproval != nil && (Outranks(fact, *n.lateApproval) || fact.contests(*n.lateApproval))
+	fact.JudgeAgain = n.late != nil && fact.revokes(*n.late)
 	if fact.Effect == EffectFetch && n.Triggers != nil && account.API.Fetch != nil {
 		if erased, err := n.Log.WasErased(ctx, p); err != nil || erased {
 			return Processed{NoEvent: NoEventErased}, err
@@ -200,6 +202,7 @@ func (n *Normalizer) process(ctx context.Context, p Payload, doc document.Object
 		done, err := n.try(ctx, k, p, fact, tries > 0)
 		if errors.Is(err, ErrConflict) && tries < maxConflicts && ctx.Err() == nil {
 			again = again || errors.Is(err, errRefused) // the event may be stored, and only its answer lost
+			fact.Ordered = fact.Ordered || errors.Is(err, errPreceded)
 			time.Sleep(conflictPause(tries))
 			continue
 		}
@@ -221,16 +224,16 @@ func (n *Normalizer) process(ctx context.Context, p Payload, doc document.Object
 func (n *Normalizer) followUp(ctx context.Context, k Key, p Payload, done tried, again bool) (err error) {
 	publishedLate := done.late && done.Event != nil
 	mayRepeat := again && done.NoEvent == NoEventUnchanged
-	if n.inMemory || !publishedLate && !mayRepeat { // an inMemoryHistory has no other worker
+	if n.inMemory || !publishedLate && !mayRepeat {
 		return nil
 	}
-	by, approved := done.by, done.approves()
+	by, anew := done.by, done.approves() || done.Event != nil && done.by.Effect == EffectReopen
 	if done.NoEvent == NoEventUnchanged {
-		if by, approved, err = n.currentApproval(ctx, k, by); err != nil {
+		if by, anew, err = n.currentApproval(ctx, k, by); err != nil {
 			return err
 		}
 	}
-	return n.processFollowing(ctx, k, p, by, approved)
+	return n.processFollowing(ctx, k, p, by, anew)
 }
 
 // publishedBefore is the revision that was published of a payload that adds nothing now, by an earlier attempt or
@@ -260,7 +263,7 @@ func (n *Normalizer) trigger(ctx context.Context, p Payload, f Fact) error {
 type tried struct {
 	Processed
 	by   Fact // that was applied: the fact, or the stored approval that was applied together with it
-	late bool // the stored payloads were needed
+	late bool // payloads that are stored after it may count now
 }
 
 // try computes the next revision of the verification of f once and publishes it. It returns ErrConflict if another
@@ -283,6 +286,7 @@ func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bo
 			result.by = *stored.newer
 		}
 	}
+	result.late = result.late || noEvent == "" && asksOrAnswers(last.Data, f, &next)
 	if (noEvent == NoEventOld || noEvent == NoEventUnchanged) && !last.Read {
 		return result, ErrConflict // a cached state may be outdated: judge by the log
 	}
@@ -290,11 +294,24 @@ func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bo
 		result.Processed = Processed{NoEvent: noEvent, overtaken: last.Data.follows(p)}
 		return result, nil
 	}
+	if f.Repeats && f.approves() && !f.Ordered {
+		if err := n.processPreceding(ctx, k, p, last); err != nil {
+			return result, err
+		}
+	}
 	result.Processed, err = n.publish(ctx, k, p, n.envelope(next, kind, f), last.Seq)
 	if errors.Is(err, ErrUnmappable) && !last.Read {
 		err = ErrConflict // the reason may be an outdated or assumed state: judge by the log
 	}
 	return result, err
+}
+
+// asksOrAnswers reports whether f requests a resubmission, or is the applicant's answer to one, and leads from last to
+// next. A later verdict that was processed before f had no effect then.
+func asksOrAnswers(last *Revision, f Fact, next *Revision) bool {
+	wasAsked := last != nil && last.Decision.Outcome == event.OutcomeResubmit
+	isAsked := next.Decision.Outcome == event.OutcomeResubmit
+	return f.Effect == EffectReopen || wasAsked && !isAsked
 }
 
 // follows reports whether d is of a payload that was received no earlier than p. d may be nil.
@@ -316,6 +333,9 @@ func mayCount(last *Revision, f Fact, noEvent string) bool {
 	}
 	return false
 }
+
+// errPreceded: the events of earlier payloads have just been published.
+var errPreceded = fmt.Errorf("earlier payloads have been processed: %w", ErrConflict)
 
 // errRefused: an event was sent, and the log refused it or knows it already.
 var errRefused = errors.New("the event log refuses the event")
@@ -371,22 +391,53 @@ func checked(e *event.Event) *event.Event {
 // processFollowing processes the payloads stored after p, if one of them has a verdict that outranks that
 // of p. Another process may have judged that verdict before p had its event, and found no change. The
 // payloads are processed in the order of the log, so that the events are the same as with a single
-// process. approved: p has just made an event, an approval. Then a payload that may revoke it is judged again even if
-// it has made an event: a newer attempt may have removed what that event has left.
-func (n *Normalizer) processFollowing(ctx context.Context, k Key, p Payload, f Fact, approved bool) error {
+// process. anew: p has just made an event, an approval or a request. Then a payload that may revoke the approval, or
+// answers the request, is judged again even if it has made an event: what that event has left may be gone.
+func (n *Normalizer) processFollowing(ctx context.Context, k Key, p Payload, f Fact, anew bool) error {
 	behind, err := n.storedAfter(ctx, k, p, f)
 	if err != nil {
 		return fmt.Errorf("read stored payloads: %w", err)
 	}
 	ahead := *n
-	ahead.Triggers, ahead.lateApproval = nil, nil // each one triggers when it is processed itself
-	if approved {
-		ahead.lateApproval = &f
+	ahead.Triggers, ahead.late = nil, nil // each one triggers when it is processed itself
+	if anew {
+		ahead.late = &f
 	}
 	for _, other := range behind {
 		if _, err := ahead.Process(ctx, other); err != nil && !errors.Is(err, ErrUnmappable) {
 			return err
 		}
+	}
+	return nil
+}
+
+// processPreceding processes the payloads stored before p whose verdict, doubt or reopening changes the last event:
+// another worker has taken them and has not published their events yet. A repeated approval needs it, because its own
+// time does not show that the decision is older than a reopening. It returns errPreceded if it has published an event,
+// and ErrConflict if the last event must be read from the log before.
+func (n *Normalizer) processPreceding(ctx context.Context, k Key, p Payload, last State) error {
+	switch {
+	case n.inMemory || n.ordered: // there is no other worker, or the caller does it
+		return nil
+	case !last.Read:
+		return ErrConflict
+	}
+	before, err := n.storedBefore(ctx, k, p, last.Data)
+	if err != nil {
+		return fmt.Errorf("read stored payloads: %w", err)
+	}
+	first := *n
+	first.Triggers, first.late, first.ordered = nil, nil, true // each one triggers when it is processed itself
+	isChanged := false
+	for _, other := range before {
+		done, err := first.Process(ctx, other)
+		if err != nil && !errors.Is(err, ErrUnmappable) {
+			return err
+		}
+		isChanged = isChanged || done.Event != nil
+	}
+	if isChanged {
+		return errPreceded
 	}
 	return nil
 }

@@ -38,8 +38,11 @@ func TestProcessingOrderApprovesNobody(t *testing.T) {
 // storedFact creates the nth fact of a history. What kycbridge adds itself is left out; so is an approval or a note
 // without a time, of which only the receipt is known, which is not the order of the log either.
 func storedFact(r *rand.Rand, n int, seed uint64) Fact {
-	if seed%5 == 0 {
+	switch {
+	case seed%5 == 0:
 		return sourceFact(r, n)
+	case seed%7 == 0:
+		return repeatedFact(r, n)
 	}
 	isLeftOut := func(f Fact) bool { return f.Notice || f.untimed() && (f.approves() || f.denies()) }
 	f := randomFact(r, n, seed%2 == 0, seed%4 < 2)
@@ -71,6 +74,27 @@ func sourceFact(r *rand.Rand, n int) Fact {
 		f.ProviderStatus = map[string]any{"status": fmt.Sprint("word ", n)}
 	}
 	return f
+}
+
+// repeatedFact creates a fact of a provider that repeats its decision whenever it is asked, and that may ask for a
+// resubmission or a renewal.
+func repeatedFact(r *rand.Rand, n int) Fact {
+	m := 5 + 3*n
+	kinds := []func() Fact{
+		func() Fact { return looked(m, ending(2, approved())) },
+		func() Fact { return looked(m, ending(2, byHuman(event.OutcomeApproved))) },
+		func() Fact { return looked(m, ending(m-1, approved())) },
+		func() Fact { return looked(m, ending(2, byHuman(event.OutcomeRejected))) },
+		func() Fact { return looked(m, ending(2, rejected())) },
+		func() Fact { return callbackAt(m, resubmit()) },
+		func() Fact { return callbackAt(m, overdue()) },
+		func() Fact { return callbackAt(m, renewalDue()) },
+		func() Fact { return callbackAt(m, submitted(event.StatusProcessing)) },
+		func() Fact { return callbackAt(m, doubtBy(event.StageManualReview, event.ActorHuman)) },
+		func() Fact { return callbackAt(m, byHuman(event.OutcomeApproved)) },
+		func() Fact { return callbackAt(m, progress(event.StatusInProgress)) },
+	}
+	return kinds[r.IntN(len(kinds))]()
 }
 
 // isRefused reports whether a verification has a result that is not an approval.

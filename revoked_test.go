@@ -143,3 +143,57 @@ func TestAnsweredRenewal(t *testing.T) {
 		})
 	}
 }
+
+// TestRepeatedApprovalInAnyOrder: stored payloads with an approval that the provider repeats lead to the same result in
+// whichever order several workers process them.
+func TestRepeatedApprovalInAnyOrder(t *testing.T) {
+	yes, person := ending(2, approved()), ending(2, byHuman(event.OutcomeApproved))
+	no := ending(2, byHuman(event.OutcomeRejected))
+	for name, facts := range map[string][]Fact{
+		"a request":                   {looked(3, yes), callbackAt(10, resubmit()), looked(20, yes)},
+		"a person's, and a request":   {looked(3, person), callbackAt(10, resubmit()), looked(20, person)},
+		"an overdue renewal":          {looked(3, person), callbackAt(10, overdue()), looked(20, person)},
+		"a request, and a person":     {looked(3, yes), callbackAt(10, resubmit()), looked(20, person)},
+		"one that was never received": {callbackAt(10, overdue()), looked(20, person)},
+		"repeated twice":              {looked(3, yes), callbackAt(10, resubmit()), looked(20, yes), looked(21, yes)},
+		"repeated before, too":        {looked(3, yes), looked(5, yes), callbackAt(10, resubmit()), looked(20, yes)},
+		"two requests":                {looked(3, yes), callbackAt(10, resubmit()), callbackAt(11, overdue()), looked(20, yes)},
+		"a request that was answered": {
+			looked(3, yes), callbackAt(10, resubmit()), callbackAt(15, submitted(event.StatusProcessing)), looked(20, yes),
+		},
+		"a step before the request": {
+			looked(3, yes), callbackAt(8, submitted(event.StatusProcessing)), callbackAt(10, resubmit()), looked(20, yes),
+		},
+		"a doubt": {
+			looked(3, person), callbackAt(5, doubtBy(event.StageManualReview, event.ActorHuman)), callbackAt(10, overdue()),
+			looked(20, person),
+		},
+		"a rejection that hid the renewal": {callbackAt(5, overdue()), looked(8, ending(2, rejected())), looked(11, person)},
+		"a rejection after the approval":   {callbackAt(5, overdue()), looked(8, person), looked(11, ending(2, rejected()))},
+		"a rejection":                      {looked(3, yes), callbackAt(10, resubmit()), looked(12, no), looked(20, yes)},
+		"announced again":                  {looked(3, yes), callbackAt(10, resubmit()), callbackAt(15, approved()), looked(20, yes)},
+		"the session has ended":            {looked(3, yes), callbackAt(10, overdue()), looked(20, ending(19, approved()))},
+	} {
+		for _, account := range []*Account{testAccount, withLooks()} {
+			want := ends(processed(t, account, facts, []int{0, 1, 2, 3}[:len(facts)]))
+			for _, order := range permutations(len(facts)) {
+				if got := ends(processed(t, account, facts, order)); got != want {
+					t.Errorf("%s: %s if processed in the order %v, %s in the order of the log", name, got, order, want)
+				}
+			}
+		}
+	}
+}
+
+// permutations are all orders of n things.
+func permutations(n int) (all [][]int) {
+	if n == 0 {
+		return [][]int{{}}
+	}
+	for _, order := range permutations(n - 1) {
+		for i := range n {
+			all = append(all, slices.Insert(slices.Clone(order), i, n-1))
+		}
+	}
+	return all
+}

@@ -13,7 +13,10 @@ type storedFacts struct {
 	newer   *Fact         // the fact that outranks it: of the highest stage, then the newest
 	earlier []Observation // earlier facts of the fact's attempt
 
-	decisive []Fact // the facts with a decisive effect, in the order in which they were stored
+	decisive  []Fact  // the facts with a decisive effect, in the order in which they were stored
+	reopening *Fact   // the newest of them that reopens the verification
+	newest    *Moment // of the verdicts, the reopenings and the ends
+	isWhole   bool    // the payloads that made the latest events are stored
 }
 
 // readStored reads the payloads of the verification of f that were stored before p. Payloads after p are
@@ -21,7 +24,12 @@ type storedFacts struct {
 func (n *Normalizer) readStored(
 	ctx context.Context, k Key, p Payload, f Fact, last *Revision,
 ) (t storedFacts, err error) {
+	var before []Fact
+	missing := len(last.Memory.Applied)
 	err = n.Log.History(ctx, k, func(other Payload) error {
+		if last.Memory.hasApplied(other.ID) {
+			missing--
+		}
 		if other.ID == p.ID || other.isStoredAfter(p) {
 			return nil
 		}
@@ -29,9 +37,13 @@ func (n *Normalizer) readStored(
 		if err != nil || g.Notice || g.otherAttempt(f) || f.Attempt.ID == "" && last.isOtherAttempt(g) {
 			return nil // an unmappable payload has no event of its own either
 		}
-		t.add(g, f, last)
+		before = append(before, g)
 		return nil
 	})
+	t.isWhole = missing <= 0
+	for _, g := range before {
+		t.add(g, f, last)
+	}
 	t.Doubt, t.Revoked = unsettledDoubt(f, t.decisive), last.revokedUnseen(t.decisive)
 	if t.newer == nil {
 		t.newer = higherVerdict(f, t.decisive)
@@ -49,9 +61,11 @@ func (t *storedFacts) add(g, f Fact, last *Revision) {
 		t.Answer = &at
 	}
 	g.Known.Answered, g.Known.Revoked = t.Answered, last.revokedUnseen(t.decisive)
+	t.addReopening(last, &g)
 	if last.repeatsRevoked(g) {
 		return
 	}
+	t.recordReopening(g)
 	if g.denies() {
 		t.recordDenial(at, nil)
 	}
@@ -98,8 +112,8 @@ func higherVerdict(f Fact, decisive []Fact) *Fact {
 	return nil
 }
 
-// storedAfter returns the payloads stored after p, up to the last one that outranks f, or contests it; none if nothing
-// does.
+// storedAfter returns the payloads stored after p, up to the last one that may change what f has led to; none if
+// nothing may.
 func (n *Normalizer) storedAfter(ctx context.Context, k Key, p Payload, f Fact) (found []Payload, err error) {
 	end := 0
 	err = n.Log.History(ctx, k, func(other Payload) error {
@@ -108,12 +122,50 @@ func (n *Normalizer) storedAfter(ctx context.Context, k Key, p Payload, f Fact) 
 		}
 		found = append(found, other)
 		g, err := n.fact(f.Account, other, n.document(other))
-		if err == nil && (Outranks(g, f) || g.contests(f)) {
+		if err == nil && g.mayChange(f) {
 			end = len(found)
 		}
 		return nil
 	})
 	return found[:end], err
+}
+
+// mayChange reports whether f may change what g, the fact of an earlier payload, has led to.
+func (f Fact) mayChange(g Fact) bool {
+	return Outranks(f, g) || f.contests(g) || g.Effect == EffectReopen && f.answers(g)
+}
+
+// revokes reports whether f may revoke the approval g, or answers the request g.
+func (f Fact) revokes(g Fact) bool {
+	if g.approves() {
+		return Outranks(f, g) || f.contests(g)
+	}
+	return g.Effect == EffectReopen && f.answers(g)
+}
+
+// storedBefore returns the payloads stored before p that decide something which last does not contain.
+func (n *Normalizer) storedBefore(ctx context.Context, k Key, p Payload, last *Revision) (found []Payload, err error) {
+	account, err := n.Accounts.Find(p.Provider, p.Account)
+	if err != nil {
+		return nil, err
+	}
+	err = n.Log.History(ctx, k, func(other Payload) error {
+		if other.Notice || !p.isStoredAfter(other) {
+			return nil
+		}
+		g, err := n.fact(account, other, n.document(other))
+		if err == nil && g.Effect.Decisive() && g.changes(last) {
+			found = append(found, other)
+		}
+		return nil
+	})
+	return found, err
+}
+
+// changes reports whether f alone would give last another status or verdict.
+func (f Fact) changes(last *Revision) bool {
+	next, _, noEvent := Next(last, f)
+	return noEvent == "" && (last == nil || next.Status != last.Status || !sameVerdict(last, &next))
 }
 
 // isStoredAfter reports whether p was stored after q.
@@ -138,6 +190,7 @@ func unsettledDoubt(f Fact, decisive []Fact) (doubt *Doubt) {
 // next applies f together with the stored payloads.
 func (t storedFacts) next(last *Revision, f Fact) (next Revision, kind event.Kind, noEvent string) {
 	f.Known = t.Known
+	t.addReopening(last, &f)
 	if holdsOlderAttempt(last, f) {
 		return t.startAttempt(last, f)
 	}
