@@ -139,12 +139,14 @@ func (e *evidence) unknownParts(j document.Object) {
 		}
 	}
 	for member, v := range j {
+		if slices.Contains(journeyParts, member) || isLaterReport(member) {
+			continue
+		}
 		_, isObject := v.(map[string]any)
 		_, isList := v.([]any)
-		known := slices.Contains(journeyParts, member) || isLaterReport(member)
 		// An application of the back office is for accounts that read those (mixed).
-		refused := some(v, refuses) && member != "merchantData"
-		if !known && (refused || (isObject || isList) && judges(v)) {
+		refused := member != "merchantData" && some(v, refuses)
+		if refused || (isObject || isList) && judges(v) {
 			e.unexplained("", "journey")
 			return
 		}

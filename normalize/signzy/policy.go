@@ -196,6 +196,9 @@ const (
 // withoutData returns a text without images and keys, in which a word of four letters occurs by chance: in every tenth
 // image of 100 kB. They are long runs of the letters of base64, in both cases and with digits.
 func withoutData(text string) string {
+	if len(text) <= longestWords {
+		return text
+	}
 	var words strings.Builder
 	for text != "" {
 		rest := strings.TrimLeft(text, dataLetters)
