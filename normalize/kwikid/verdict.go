@@ -161,7 +161,7 @@ func repeatsCall(text string) bool {
 
 func (d session) audit() audit {
 	a := audit{raw: d.Text("audit_result")}
-	switch withoutZeros(strings.ToLower(strings.TrimSpace(a.raw))) { // not folded: -1 is not 1
+	switch strings.ToLower(strings.TrimSpace(a.raw)) { // not folded: -1 is not 1
 	case "1", "true":
 		a.outcome = event.OutcomeApproved
 	case "0", "false":
@@ -171,7 +171,7 @@ func (d session) audit() audit {
 	default:
 		a.unknown = true
 	}
-	switch withoutZeros(values.Fold(d.Text("audit_lock"))) {
+	switch values.Fold(d.Text("audit_lock")) {
 	case "":
 		a.locked = unreadable(d.Value("audit_lock"))
 	case "0", "false", "null", "none":
@@ -193,15 +193,6 @@ func (d session) audit() audit {
 		}
 	}
 	return a
-}
-
-// withoutZeros returns 1 for 1.0: a table with empty cells turns whole numbers into such ones.
-func withoutZeros(number string) string {
-	whole, zeros, found := strings.Cut(number, ".")
-	if found && whole != "" && zeros != "" && strings.Trim(zeros, "0") == "" {
-		return whole
-	}
-	return number
 }
 
 // refusals are the beginnings of words for a rejection in an auditor's own text, in lower case.

@@ -202,7 +202,7 @@ func TestSignzyFlipsAfterItsEnd(t *testing.T) {
 	in := newSignzyInbox(t)
 	s := start(t, simulate.Options{Speed: 60 * 60, CallbackURL: in.URL})
 	reference := s.Begin("flip", "")
-	until(t, func() bool { return s.Stats().Accepted == 1 })
+	until(t, func() bool { return s.Stats().Accepted >= 1 }) // the second may follow before this looks
 	bodies, _ := in.came()
 	good := s.read(bodies[0])
 	if _, raw := s.get(reference); s.read(raw).Selfie.Liveness.Liveness {
