@@ -63,6 +63,7 @@ func connect(t testing.TB, server *Embedded, name string) *Connection {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(c.Close) // before the server stops: what is logged about a lost connection may come after the test
 	return c
 }
 
