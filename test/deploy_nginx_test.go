@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +41,7 @@ type nginx struct {
 	dir               string // with its logs
 	public, operators int
 	sender            *http.Client
+	older             *http.Client // HTTP/1.1
 }
 
 // nginxProgram is the program, if it is installed.
@@ -67,7 +70,11 @@ func newNginx(t *testing.T) *nginx {
 	n.sender = &http.Client{Timeout: 20 * wait.Slowdown * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport:     &http.Transport{TLSClientConfig: pki.ClientConfig(t, []pki.Authority{ca}), ForceAttemptHTTP2: true}}
+	n.older = &http.Client{Timeout: n.sender.Timeout, Transport: &http.Transport{
+		TLSClientConfig: pki.ClientConfig(t, []pki.Authority{ca}),
+		TLSNextProto:    map[string]func(string, *tls.Conn) http.RoundTripper{}}}
 	t.Cleanup(n.sender.CloseIdleConnections)
+	t.Cleanup(n.older.CloseIdleConnections)
 	main := "daemon off;\nmaster_process off;\nevents {}\n" +
 		fmt.Sprintf("pid %[1]s/pid;\nerror_log %[1]s/start.log;\nhttp {\n", n.dir)
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
@@ -120,6 +127,14 @@ func (n *nginx) url(port int, path string) string { return "https://" + freeport
 // send sends a request through nginx. The header is pairs of a name and a value.
 func (n *nginx) send(t *testing.T, method, address string, body io.Reader, header ...string) (int, string) {
 	t.Helper()
+	return n.sendBy(t, n.sender, method, address, body, header...)
+}
+
+// sendBy is send by one of the clients.
+func (n *nginx) sendBy(
+	t *testing.T, by *http.Client, method, address string, body io.Reader, header ...string,
+) (int, string) {
+	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, address, body)
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +143,7 @@ func (n *nginx) send(t *testing.T, method, address string, body io.Reader, heade
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	res, err := n.sender.Do(r)
+	res, err := by.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,6 +212,7 @@ func nginxCallbacks(t *testing.T, n *nginx) {
 		{"underscore", path, bytes.NewReader(hook(5)), []string{"api_key", "header-value-51b7"}, 200},
 		{"at the limit", path, bytes.NewReader(padded(6, limit)), bearer, 200},
 		{"at the limit, chunked", path, io.MultiReader(bytes.NewReader(padded(10, limit))), bearer, 200},
+		{"at the limit, in pieces", path, inPieces(padded(11, limit)), bearer, 200},
 		{"over the limit", path, bytes.NewReader(padded(7, limit+1)), bearer, 413},
 		{"wrong", path, bytes.NewReader(hook(8)), []string{"Authorization", "Bearer wrong"}, 401},
 		{"forged address", "/webhooks/ondato/pinned", bytes.NewReader(hook(9)),
@@ -208,9 +224,28 @@ func nginxCallbacks(t *testing.T, n *nginx) {
 			t.Errorf("%s: %d %s, want %d", c.name, status, answer, c.status)
 		}
 	}
-	if got := n.list(t, "--status", "accepted"); strings.Count(got, "\n") < 7 {
+	status, answer := n.sendBy(t, n.older, http.MethodPost, n.url(n.public, path), inPieces(padded(12, limit)), bearer...)
+	if status != http.StatusOK {
+		t.Errorf("HTTP/1.1, at the limit, in pieces: %d %s", status, answer)
+	}
+	if got := n.list(t, "--status", "accepted"); strings.Count(got, "\n") != 9 {
 		t.Errorf("stored:\n%s", got)
 	}
+}
+
+// inPieces is a body that is sent in pieces of 1,000 bytes, and whose end follows the last of them after a while.
+func inPieces(body []byte) io.Reader {
+	r, w := io.Pipe()
+	go func() {
+		for piece := range slices.Chunk(body, 1000) {
+			if _, err := w.Write(piece); err != nil {
+				return
+			}
+		}
+		time.Sleep(200 * time.Millisecond)
+		w.Close()
+	}()
+	return r
 }
 
 // nginxHidden: nothing of the admin port is reachable from outside.
