@@ -159,7 +159,7 @@ func (c *Connection) handlers(d Dial, log *zap.Logger) []nats.Option {
 			c.requestCheck()
 			log.Info("nats connection back", zap.String("url", Redacted(nc.ConnectedUrl())))
 		}),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			if errors.Is(err, nats.ErrPermissionViolation) {
 				c.forbidden.Store(true)
 			}
@@ -167,7 +167,7 @@ func (c *Connection) handlers(d Dial, log *zap.Logger) []nats.Option {
 				refused.warn(log, "nats refuses the credentials, trying again", zap.Error(err))
 				return
 			}
-			log.Warn("nats reports an error", zap.Error(err))
+			log.Warn("nats reports an error", append(aboutSubscription(sub), zap.Error(err))...)
 		}),
 		nats.ClosedHandler(func(nc *nats.Conn) {
 			if d.Closed != nil && !c.closing.Load() {
@@ -176,6 +176,16 @@ func (c *Connection) handlers(d Dial, log *zap.Logger) []nats.Option {
 			}
 		}),
 	}
+}
+
+// aboutSubscription says which subscription an error is about, and how many messages it has missed so far. There is
+// none if the error is about the whole connection.
+func aboutSubscription(sub *nats.Subscription) []zap.Field {
+	if sub == nil {
+		return nil
+	}
+	missed, _ := sub.Dropped() // 0 if it has ended
+	return []zap.Field{zap.String("subject", sub.Subject), zap.Int("missed", missed)}
 }
 
 // deniesCredentials reports whether a server does not accept the user, or no longer accepts it.

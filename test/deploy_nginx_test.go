@@ -243,7 +243,7 @@ func inPieces(body []byte) io.Reader {
 			}
 		}
 		time.Sleep(200 * time.Millisecond)
-		w.Close()
+		_ = w.Close()
 	}()
 	return r
 }
