@@ -158,28 +158,52 @@ type Tombstone struct {
 	Marks Marks `json:"marks,omitempty"`
 }
 
+// Following is t as it is stored in place of an earlier tombstone of the same verification: what was erased before
+// remains known.
+func (t Tombstone) Following(earlier Tombstone) Tombstone {
+	t.Revision = max(t.Revision, earlier.Revision)
+	t.Marks = earlier.Marks.join(t.Marks)
+	return t
+}
+
 // Marks identify payloads by body and id without naming a person: digests of 64 bits, in hexadecimal,
 // concatenated.
 type Marks string
 
-// maxMarks limits the marks of one verification in a tombstone; the oldest are dropped first.
-const maxMarks = 4096
+// maxMarks limits the marks of one verification in a tombstone; the oldest are dropped first. Each has markSize bytes.
+const (
+	maxMarks = 4096
+	markSize = 16
+)
 
 // Add returns m with the mark of p.
 func (m Marks) Add(p Payload) Marks {
-	one := markOf(p.ID, p.Digest)
-	if m += one; len(m) > maxMarks*len(one) {
-		m = m[len(m)-maxMarks*len(one):]
+	return (m + markOf(p.ID, p.Digest)).newest()
+}
+
+// newest are the marks that fit into a tombstone.
+func (m Marks) newest() Marks { return m[max(0, len(m)-maxMarks*markSize):] }
+
+// join returns m with those marks of more that it does not contain.
+func (m Marks) join(more Marks) Marks {
+	known := map[Marks]bool{}
+	for rest := m; len(rest) >= markSize; rest = rest[markSize:] {
+		known[rest[:markSize]] = true
 	}
-	return m
+	for ; len(more) >= markSize; more = more[markSize:] {
+		if one := more[:markSize]; !known[one] {
+			m += one
+		}
+	}
+	return m.newest()
 }
 
 func markOf(id, digest string) Marks { return Marks(fmt.Sprintf("%016x", PayloadMark(id+" "+digest))) }
 
 // has reports whether m contains a mark.
 func (m Marks) has(one Marks) bool {
-	for ; len(m) >= len(one); m = m[len(one):] {
-		if m[:len(one)] == one {
+	for ; len(m) >= markSize; m = m[markSize:] {
+		if m[:markSize] == one {
 			return true
 		}
 	}

@@ -182,41 +182,70 @@ func (b *Bus) ExpireEvents(ctx context.Context, k kycbridge.Key, until uint64) (
 	return n, nil
 }
 
-// WriteTombstone records that a verification was erased; a later tombstone replaces an earlier one.
+// WriteTombstone records that a verification was erased. A later tombstone replaces an earlier one, and keeps what that
+// says about repetitions and the newest revision: two purges of a verification may run at the same time, and the second
+// one does not find what the first one has erased.
 func (s *Store) WriteTombstone(ctx context.Context, t kycbridge.Tombstone) error {
 	k := kycbridge.Key{Provider: t.Provider, Account: t.Account, VerificationID: t.VerificationID}
 	if !token(k.Provider) || !token(k.Account) || !token(k.VerificationID) {
 		return errors.New("write tombstone: it must name provider, account and verification")
 	}
-	body, err := json.Marshal(t)
-	if err != nil {
-		return fmt.Errorf("write tombstone: %w", err)
-	}
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
-	ack, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: s.names.tombstone(k), Data: body})
-	if err != nil {
-		return fmt.Errorf("store tombstone: %w", err)
+	for {
+		seq, err := s.putTombstone(ctx, k, t)
+		if refused, ok := errors.AsType[*jetstream.APIError](err); ok && wrongLast(refused) && ctx.Err() == nil {
+			continue // another process has just written one
+		}
+		if err != nil {
+			return fmt.Errorf("store tombstone: %w", err)
+		}
+		return s.recordGuarded(ctx, s.guarded()[s.names.tombstones()], seq)
 	}
-	return s.recordGuarded(ctx, s.guarded()[s.names.tombstones()], ack.Sequence)
+}
+
+// putTombstone stores t in place of the tombstone that is stored now, and returns its sequence.
+func (s *Store) putTombstone(ctx context.Context, k kycbridge.Key, t kycbridge.Tombstone) (uint64, error) {
+	earlier, last, err := s.readTombstone(ctx, k)
+	if err != nil {
+		return 0, err
+	}
+	if earlier != nil {
+		t = t.Following(*earlier)
+	}
+	body, err := json.Marshal(t)
+	if err != nil {
+		return 0, err
+	}
+	ack, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: s.names.tombstone(k), Data: body},
+		jetstream.WithExpectLastSequencePerSubject(last))
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
 }
 
 // Tombstone reads the tombstone of a verification; nil if it was not erased.
 func (s *Store) Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error) {
+	t, _, err := s.readTombstone(ctx, k)
+	return t, err
+}
+
+// readTombstone reads the tombstone of a verification and its sequence; nil if it was not erased.
+func (s *Store) readTombstone(ctx context.Context, k kycbridge.Key) (t *kycbridge.Tombstone, seq uint64, err error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
 	raw, err := s.tombstones.GetLastMsgForSubject(ctx, s.names.tombstone(k))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read tombstone: %w", err)
+		return nil, 0, fmt.Errorf("read tombstone: %w", err)
 	}
-	t, ok := s.tombstoneOf(raw.Subject, raw.Data)
-	if !ok {
-		return nil, nil
+	if read, ok := s.tombstoneOf(raw.Subject, raw.Data); ok {
+		t = &read
 	}
-	return &t, nil
+	return t, raw.Sequence, nil
 }
 
 // tombstoneOf decodes a tombstone; ok is false for a foreign message.

@@ -146,8 +146,10 @@ func (p *purge) run(ctx context.Context) error {
 	if _, err := p.Unindex.Unindex(ctx, p.key); err != nil {
 		return fmt.Errorf("erase ids: %w", err)
 	}
-	if p.out.Empty() && p.out.Before != nil {
-		return nil
+	if p.out.Empty() { // a purge beside this one may have erased everything
+		if t, err := p.Tombstones.Tombstone(ctx, p.key); err != nil || t != nil {
+			return err
+		}
 	}
 	if err := p.writeTombstone(ctx); err != nil {
 		return err
