@@ -91,7 +91,7 @@ func (s *Store) appendOnce(
 		if ctx.Err() != nil {
 			return ack, fmt.Errorf("the verification is being erased: %w", ctx.Err())
 		}
-		t, err := s.Tombstone(ctx, k)
+		t, _, err := s.readTombstone(ctx, k)
 		switch {
 		case err != nil:
 			return ack, err
@@ -105,6 +105,6 @@ func (s *Store) appendOnce(
 
 // erasedBefore reports whether p repeats a payload that was erased with its verification.
 func (s *Store) erasedBefore(ctx context.Context, k kycbridge.Key, p kycbridge.Payload) (bool, error) {
-	t, err := s.Tombstone(ctx, k)
+	t, _, err := s.readTombstone(ctx, k)
 	return err == nil && t != nil && repeatsErased(t, p), err
 }

@@ -104,10 +104,10 @@ type tombstoneThen struct {
 	then func()
 }
 
-func (s tombstoneThen) Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error) {
-	found, err := s.Store.Tombstone(ctx, k)
+func (s tombstoneThen) ErasedSince(ctx context.Context, k kycbridge.Key, since time.Time) (bool, error) {
+	erased, err := s.Store.ErasedSince(ctx, k, since)
 	s.then()
-	return found, err
+	return erased, err
 }
 
 // TestFetchedBesidePurge: a body that was requested before a purge, and is to be stored while the purge keeps payloads

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -211,7 +212,7 @@ func (s *Store) putTombstone(ctx context.Context, k kycbridge.Key, t kycbridge.T
 		return 0, err
 	}
 	if earlier != nil {
-		t = t.Following(*earlier)
+		t = t.Following(earlier.Tombstone)
 	}
 	body, err := json.Marshal(t)
 	if err != nil {
@@ -225,14 +226,23 @@ func (s *Store) putTombstone(ctx context.Context, k kycbridge.Key, t kycbridge.T
 	return ack.Sequence, nil
 }
 
+// storedTombstone is a tombstone and when the server stored it.
+type storedTombstone struct {
+	kycbridge.Tombstone
+	stored time.Time
+}
+
 // Tombstone reads the tombstone of a verification; nil if it was not erased.
 func (s *Store) Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error) {
 	t, _, err := s.readTombstone(ctx, k)
-	return t, err
+	if err != nil || t == nil {
+		return nil, err
+	}
+	return &t.Tombstone, nil
 }
 
 // readTombstone reads the tombstone of a verification and its sequence; nil if it was not erased.
-func (s *Store) readTombstone(ctx context.Context, k kycbridge.Key) (t *kycbridge.Tombstone, seq uint64, err error) {
+func (s *Store) readTombstone(ctx context.Context, k kycbridge.Key) (t *storedTombstone, seq uint64, err error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
 	raw, err := s.tombstones.GetLastMsgForSubject(ctx, s.names.tombstone(k))
@@ -243,9 +253,15 @@ func (s *Store) readTombstone(ctx context.Context, k kycbridge.Key) (t *kycbridg
 		return nil, 0, fmt.Errorf("read tombstone: %w", err)
 	}
 	if read, ok := s.tombstoneOf(raw.Subject, raw.Data); ok {
-		t = &read
+		t = &storedTombstone{read, raw.Time}
 	}
 	return t, raw.Sequence, nil
+}
+
+// ErasedSince reports whether a verification was erased since a time.
+func (s *Store) ErasedSince(ctx context.Context, k kycbridge.Key, since time.Time) (bool, error) {
+	t, _, err := s.readTombstone(ctx, k)
+	return err == nil && t != nil && t.isAfter(since), err
 }
 
 // tombstoneOf decodes a tombstone; ok is false for a foreign message.

@@ -73,7 +73,7 @@ func (e *erasedVerifications) read(end uint64, began time.Time, err error) {
 // tombstoneOfErased is the tombstone of a verification; nil if it was not erased. It may miss one that is younger than
 // erasedDelay. If the tombstones cannot be read at present, those that are known count: callbacks must not depend on
 // another stream than theirs.
-func (s *Store) tombstoneOfErased(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error) {
+func (s *Store) tombstoneOfErased(ctx context.Context, k kycbridge.Key) (t *storedTombstone, err error) {
 	if !s.nc.IsConnected() {
 		return nil, nats.ErrDisconnected // nothing can be stored either, unless the connection comes back just now
 	}
@@ -85,7 +85,8 @@ func (s *Store) tombstoneOfErased(ctx context.Context, k kycbridge.Key) (*kycbri
 	if !isErased {
 		return nil, nil
 	}
-	return s.Tombstone(ctx, k)
+	t, _, err = s.readTombstone(ctx, k)
+	return t, err
 }
 
 // readErasedVerifications adds the tombstones that were written since the last time, unless another caller has just
@@ -164,22 +165,27 @@ func (s *Store) retryTombstonesOnce() error {
 
 // repeatsErased reports whether p is a callback that was erased with its verification. A body that was requested does
 // not count: it was requested again.
-func repeatsErased(t *kycbridge.Tombstone, p kycbridge.Payload) bool {
+func repeatsErased(t *storedTombstone, p kycbridge.Payload) bool {
 	return p.Via == event.ViaCallback && t.Holds(p)
 }
 
 // precedesErasure reports whether p was requested, or read from where it was kept, before the end of an erasure. The
 // bar alone does not keep it out of the log: it may come after the bar has ended.
-func precedesErasure(t *kycbridge.Tombstone, p kycbridge.Payload) bool {
+func precedesErasure(t *storedTombstone, p kycbridge.Payload) bool {
 	since := p.ReadAt
 	if p.Via.Asked() {
 		since = p.ReceivedAt
 	}
-	return !since.IsZero() && t.At.After(since)
+	return !since.IsZero() && t.isAfter(since)
 }
 
+// isAfter reports whether the erasure ended after a time of this process. The clock of the server decides, not that of
+// the process that erased, which may be a command on any machine: if it was ahead, everything that is requested of a
+// new history would be dropped until its time has come, and if it was behind, old answers would be stored again.
+func (t *storedTombstone) isAfter(at time.Time) bool { return t.stored.After(at) }
+
 // continueAfter records in the payload m the newest erased revision: if m begins a new history, it goes on from that.
-func continueAfter(m *nats.Msg, t *kycbridge.Tombstone) {
+func continueAfter(m *nats.Msg, t *storedTombstone) {
 	if t.Revision > 0 {
 		m.Header[headerErased] = []string{strconv.Itoa(t.Revision)}
 	}

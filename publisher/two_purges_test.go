@@ -5,8 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"kycbridge"
 	"kycbridge/event"
+	"kycbridge/internal/poll"
 )
 
 // claimsAfter calls first before a claim.
@@ -70,4 +73,49 @@ func TestTombstonesAtOnce(t *testing.T) {
 	if !known.Holds(one) || !known.Holds(two) || known.Revision != 7 || len(known.Marks) != 32 {
 		t.Errorf("the tombstone is %+v", known)
 	}
+}
+
+// TestPurgeByAnotherClock: the command that erases runs on a machine whose clock is wrong by an hour. An answer that
+// was requested before the erasure is kept out, and what is requested of the history after it is stored.
+func TestPurgeByAnotherClock(t *testing.T) {
+	t.Parallel()
+	for name, wrong := range map[string]time.Duration{"ahead": time.Hour, "behind": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store, tool, victim := withVictim(t)
+			account := tool.Accounts[kycbridge.AccountKey{Provider: "ondato", Account: "acme"}]
+			ingest := func(asked time.Time) (kycbridge.Receipt, error) {
+				return tool.Intake.Ingest(t.Context(), account, kycbridge.Payload{Via: event.ViaFetch, Reference: "victim",
+					ReceivedAt: asked, Part: "kyc", Body: []byte(`{"ref":"victim"}`)})
+			}
+			before := time.Now()
+			purger := *tool
+			purger.Now = func() time.Time { return time.Now().Add(wrong) }
+			_, err := purger.Purge(t.Context(), victim.VerificationID, false)
+			must(t, err)
+			time.Sleep(erasedDelay)
+			if r, err := ingest(before); err == nil {
+				t.Errorf("an answer to a request before the erasure: %+v", r)
+			}
+			must(t, lookedAt(t, store, tool.Intake, tool.Accounts))
+			if n := len(kept(t, store, kycbridge.KeptQuery{VerificationID: victim.VerificationID})); n != 1 {
+				t.Errorf("%d payloads of the history after the erasure, want 1", n)
+			}
+			timer, err := store.Timer(t.Context(), key(victim))
+			if err != nil || timer == nil {
+				t.Errorf("the verification is not polled any more: %v", err)
+			}
+		})
+	}
+}
+
+// lookedAt polls the verification of withVictim once.
+func lookedAt(t *testing.T, store *Store, intake *kycbridge.Intake, accounts kycbridge.Accounts) error {
+	poller := &poll.Poller{Accounts: accounts, Intake: intake, Timers: store, History: store, Now: time.Now,
+		Policy:     func(kycbridge.AccountKey) poll.Policy { return poll.Policy{Interval: time.Hour, Deadline: time.Hour} },
+		Tombstones: store, Log: zap.NewNop(),
+		State:   func(context.Context, kycbridge.Key, bool) (*event.Data, error) { return nil, nil },
+		Observe: func(kycbridge.AccountKey, string) {}}
+	return poller.Work(t.Context(), kycbridge.Watch{Provider: "ondato", Account: "acme", Reference: "victim",
+		Since: time.Now(), Deadline: time.Now().Add(time.Hour), Asked: true}, false)
 }

@@ -36,7 +36,7 @@ type Timers interface {
 
 // Tombstones record which verifications were erased.
 type Tombstones interface {
-	Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error)
+	ErasedSince(ctx context.Context, k kycbridge.Key, since time.Time) (bool, error)
 }
 
 // Poller polls the sessions of every account.
@@ -162,8 +162,7 @@ func (p *Poller) erased(ctx context.Context, w kycbridge.Watch, since time.Time)
 	if p.Tombstones == nil {
 		return false, nil
 	}
-	t, err := p.Tombstones.Tombstone(ctx, w.Key())
-	return err == nil && t != nil && t.At.After(since), err
+	return p.Tombstones.ErasedSince(ctx, w.Key(), since)
 }
 
 // completeTrigger adds the known state of its session to a trigger: from the timer, else from the stored
