@@ -169,11 +169,11 @@ func repeatsErased(t *storedTombstone, p kycbridge.Payload) bool {
 	return p.Via == event.ViaCallback && t.Holds(p)
 }
 
-// precedesErasure reports whether p was requested, or read from where it was kept, before the end of an erasure. The
-// bar alone does not keep it out of the log: it may come after the bar has ended.
+// precedesErasure reports whether p was requested, created as a notice, or read from where it was kept, before the end
+// of an erasure. The bar alone does not keep it out of the log: it may come after the bar has ended.
 func precedesErasure(t *storedTombstone, p kycbridge.Payload) bool {
 	since := p.ReadAt
-	if p.Via.Asked() {
+	if p.Via.Asked() || p.Notice {
 		since = p.ReceivedAt
 	}
 	return !since.IsZero() && t.isAfter(since)

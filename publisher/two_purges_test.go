@@ -97,7 +97,8 @@ func TestPurgeByAnotherClock(t *testing.T) {
 			if r, err := ingest(before); err == nil {
 				t.Errorf("an answer to a request before the erasure: %+v", r)
 			}
-			must(t, lookedAt(t, store, tool.Intake, tool.Accounts))
+			must(t, pollerOf(store, tool.Intake, tool.Accounts).Work(t.Context(), kycbridge.Watch{Provider: "ondato",
+				Account: "acme", Reference: "victim", Since: time.Now(), Deadline: time.Now().Add(time.Hour), Asked: true}, false))
 			if n := len(kept(t, store, kycbridge.KeptQuery{VerificationID: victim.VerificationID})); n != 1 {
 				t.Errorf("%d payloads of the history after the erasure, want 1", n)
 			}
@@ -109,13 +110,50 @@ func TestPurgeByAnotherClock(t *testing.T) {
 	}
 }
 
-// lookedAt polls the verification of withVictim once.
-func lookedAt(t *testing.T, store *Store, intake *kycbridge.Intake, accounts kycbridge.Accounts) error {
-	poller := &poll.Poller{Accounts: accounts, Intake: intake, Timers: store, History: store, Now: time.Now,
+// pollerOf polls the verification of withVictim.
+func pollerOf(store *Store, intake *kycbridge.Intake, accounts kycbridge.Accounts) *poll.Poller {
+	return &poll.Poller{Accounts: accounts, Intake: intake, Timers: store, History: store, Now: time.Now,
 		Policy:     func(kycbridge.AccountKey) poll.Policy { return poll.Policy{Interval: time.Hour, Deadline: time.Hour} },
 		Tombstones: store, Log: zap.NewNop(),
 		State:   func(context.Context, kycbridge.Key, bool) (*event.Data, error) { return nil, nil },
 		Observe: func(kycbridge.AccountKey, string) {}}
-	return poller.Work(t.Context(), kycbridge.Watch{Provider: "ondato", Account: "acme", Reference: "victim",
-		Since: time.Now(), Deadline: time.Now().Add(time.Hour), Asked: true}, false)
+}
+
+// waitingThen closes reads when a poll has found no later deadline, and is about to record the end of a verification.
+type waitingThen struct {
+	*Store
+	reads chan struct{}
+}
+
+func (s waitingThen) Waiting(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, error) {
+	defer close(s.reads)
+	return s.Store.Waiting(ctx, k)
+}
+
+// TestDeadlineBesidePurge: the deadline of a verification passes while it is erased. The notice of that waits until the
+// purge has ended, and is dropped then: it would begin a new history of an erased verification.
+func TestDeadlineBesidePurge(t *testing.T) {
+	t.Parallel()
+	store, tool, victim := withVictim(t)
+	account := tool.Accounts[kycbridge.AccountKey{Provider: "ondato", Account: "acme"}]
+	account.API.Fetch = func(context.Context, kycbridge.Query) ([]kycbridge.Fetched, error) {
+		return nil, &kycbridge.ProviderError{Kind: kycbridge.ProviderPending}
+	}
+	timers, polled := waitingThen{store, make(chan struct{})}, make(chan error, 1)
+	poller := pollerOf(store, tool.Intake, tool.Accounts)
+	poller.Timers = timers
+	purger := *tool
+	purger.Watches = &watchesThen{store, 1, func() {
+		go func() {
+			polled <- poller.Work(context.Background(), kycbridge.Watch{Provider: "ondato", Account: "acme", Reference: "victim",
+				Since: time.Now().Add(-time.Hour), Deadline: time.Now().Add(-time.Second)}, false)
+		}()
+		<-timers.reads
+	}}
+	_, err := purger.Purge(t.Context(), victim.VerificationID, false)
+	must(t, err)
+	must(t, <-polled)
+	for _, k := range kept(t, store, kycbridge.KeptQuery{VerificationID: victim.VerificationID}) {
+		t.Errorf("stored after the purge: %s %s", k.Via, k.Body)
+	}
 }
