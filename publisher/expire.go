@@ -234,27 +234,46 @@ func (n Names) erasedFront(stream string) string { return n.join("erased", strea
 
 // front is the sequence up to which all messages of a stream are erased; 0 if none are.
 func (s *Store) front(ctx context.Context, stream string) (uint64, error) {
+	front, _, err := s.frontAt(ctx, stream)
+	return front, err
+}
+
+// frontAt is front, with the sequence of its record.
+func (s *Store) frontAt(ctx context.Context, stream string) (front, seq uint64, err error) {
 	raw, err := s.tombstones.GetLastMsgForSubject(ctx, s.names.erasedFront(stream))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, nil
+		return 0, 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("read erasures: %w", err)
+		return 0, 0, fmt.Errorf("read erasures: %w", err)
 	}
 	var m reachMessage
 	_ = json.Unmarshal(raw.Data, &m) // an unreadable record is replaced
-	return m.Last, nil
+	return m.Last, raw.Sequence, nil
 }
 
+// setFront records the front of a stream. A higher one, which another process has recorded meanwhile, remains: the
+// records of single erasures before it are removed, and without them the gaps would look like damage.
 func (s *Store) setFront(ctx context.Context, stream string, last uint64) error {
 	body, err := json.Marshal(reachMessage{last})
 	if err != nil {
 		return fmt.Errorf("write down erasures: %w", err)
 	}
-	if _, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: s.names.erasedFront(stream), Data: body}); err != nil {
-		return fmt.Errorf("write down erasures: %w", err)
+	for {
+		known, at, err := s.frontAt(ctx, stream)
+		if err != nil || at > 0 && known >= last {
+			return err
+		}
+		_, err = s.js.PublishMsg(ctx, &nats.Msg{Subject: s.names.erasedFront(stream), Data: body},
+			jetstream.WithExpectLastSequencePerSubject(at))
+		if refused, ok := errors.AsType[*jetstream.APIError](err); ok && wrongLast(refused) && ctx.Err() == nil {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("write down erasures: %w", err)
+		}
+		return nil
 	}
-	return nil
 }
 
 // TidyErasures replaces the records of buckets at the front of a shelf whose messages are all erased by one record

@@ -137,6 +137,25 @@ func TestErasuresAreTidied(t *testing.T) {
 	}
 }
 
+// TestErasuresAreTidiedAtOnce: a process is stopped before it records how far all messages are erased, and another one
+// gets further meanwhile. When the first one goes on, no erased message counts as missing.
+func TestErasuresAreTidiedAtOnce(t *testing.T) {
+	t.Parallel()
+	server, store, _ := start(t, t.TempDir())
+	other, _ := openStreams(t, server)
+	stream := testNames.payloads()
+	must(t, store.AcceptMissing(t.Context(), stream, []kycbridge.Range{{1, 2*erasedBucket - 1}}))
+	must(t, other.TidyErasures(t.Context(), kycbridge.ShelfPayloads))
+	must(t, store.setFront(t.Context(), stream, erasedBucket-1))
+	was, _, err := store.Erased(t.Context(), stream)
+	must(t, err)
+	for _, seq := range []uint64{1, erasedBucket - 1, erasedBucket, 2*erasedBucket - 1} {
+		if !was(seq) {
+			t.Errorf("the erased message %d counts as missing", seq)
+		}
+	}
+}
+
 // TestAgeLimitsMoveToTheService: the age limit of an earlier version is removed, and messages that expired
 // before are not reported as missing. An operator's own limit remains, unless the configuration names a
 // retention.
