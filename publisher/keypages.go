@@ -219,11 +219,24 @@ func (g *pages) refresh(ctx context.Context, end uint64) (done bool, err error) 
 	return done, nil
 }
 
-// forget makes the next call of key read the page of a key again.
-func (g *pages) forget(shelf kycbridge.Shelf, name string) {
-	if id, _, _, ok := parseKeyName(name); ok {
-		g.cache.Remove(g.names.keyPage(shelf, id))
+// isDestroyed reports whether a key was destroyed, by any process. An error means that this is not known now: nothing
+// may be removed for it, and a cached page stays, because it serves the keys that are left.
+func (g *pages) isDestroyed(ctx context.Context, shelf kycbridge.Shelf, name string) (bool, error) {
+	id, made, slot, ok := parseKeyName(name)
+	if !ok {
+		return true, nil
 	}
+	p, _, err := g.read(ctx, shelf, id)
+	switch {
+	case err != nil:
+		return false, err
+	case p == nil:
+		return true, g.reaches(ctx, made)
+	case p.altered:
+		return false, errAltered
+	}
+	g.cache.Add(g.names.keyPage(shelf, id), p)
+	return p.key(slot) == nil, nil
 }
 
 // destroyed reports whether the cached page of a key shows that the key was destroyed.

@@ -507,3 +507,26 @@ func TestAWrongKeyServiceDestroysNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestReusedSequencesOutliveAWrongKeyService: the recorded sequence of an erased message was assigned again after a
+// restore. While its key cannot be read, the message there is no unfinished erasure, and what this process has in
+// memory remains readable.
+func TestReusedSequencesOutliveAWrongKeyService(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	right := masterOf(t, masterKeys(t, "m"))
+	seal(t, store, right)
+	for shelf, k := range shelved(t, store) {
+		must(t, store.Erasing(t.Context(), shelf, []uint64{k.Seq})) // as if an earlier message had had this sequence
+	}
+	for name, master := range map[string]Master{"another key": wrong{right}, "no such key": masterOf(t, masterKeys(t, "n"))} {
+		store.SealWith(master)
+		for _, shelf := range []kycbridge.Shelf{kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine} {
+			if left, err := store.Unfinished(t.Context(), shelf); err != nil || len(left) > 0 {
+				t.Errorf("%s: %s: %d messages are to be erased, %v", name, shelf, len(left), err)
+			}
+			if all := kept(t, store, kycbridge.KeptQuery{Shelf: shelf}); len(all) != 1 || !whole(all[0].Payload) {
+				t.Errorf("%s: %s holds %+v", name, shelf, all)
+			}
+		}
+	}
+}

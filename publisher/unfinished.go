@@ -47,8 +47,10 @@ func (s *Store) Unfinished(ctx context.Context, shelf kycbridge.Shelf) (left []k
 			return left, fmt.Errorf("look for unfinished erasures: %w", err)
 		}
 		m := agedMessage(shelf, raw.Subject, raw.Header, seq, raw.Time)
-		s.sealer.pages.forget(orPayloads(shelf), m.Sealed) // another process may have destroyed the key
-		if key, err := s.sealer.pages.key(ctx, orPayloads(shelf), m.Sealed); m.Sealed == "" || key != nil || err != nil {
+		if m.Sealed == "" {
+			continue
+		}
+		if gone, err := s.sealer.pages.isDestroyed(ctx, orPayloads(shelf), m.Sealed); !gone || err != nil {
 			continue // if the keys cannot be read now, a later search finds it
 		}
 		left = append(left, m)
