@@ -518,7 +518,8 @@ func TestReusedSequencesOutliveAWrongKeyService(t *testing.T) {
 	for shelf, k := range shelved(t, store) {
 		must(t, store.Erasing(t.Context(), shelf, []uint64{k.Seq})) // as if an earlier message had had this sequence
 	}
-	for name, master := range map[string]Master{"another key": wrong{right}, "no such key": masterOf(t, masterKeys(t, "n"))} {
+	for name, master := range map[string]Master{"another key": wrong{right},
+		"no such key": masterOf(t, masterKeys(t, "n"))} {
 		store.SealWith(master)
 		for _, shelf := range []kycbridge.Shelf{kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine} {
 			if left, err := store.Unfinished(t.Context(), shelf); err != nil || len(left) > 0 {
