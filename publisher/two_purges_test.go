@@ -61,7 +61,8 @@ func TestTombstonesAtOnce(t *testing.T) {
 	other, _ := openStreams(t, server)
 	one, two := payload("idv-1", "e1", "1"), payload("idv-1", "e2", "2")
 	of := func(p kycbridge.Payload, revision int) kycbridge.Tombstone {
-		t := kycbridge.Tombstone{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID, Revision: revision}
+		t := kycbridge.Tombstone{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID,
+			Revision: revision}
 		t.Marks = t.Marks.Add(p)
 		return t
 	}
