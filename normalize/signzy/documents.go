@@ -1,6 +1,9 @@
 package signzy
 
 import (
+	"slices"
+	"time"
+
 	"kycbridge"
 	"kycbridge/document"
 	"kycbridge/event"
@@ -11,6 +14,11 @@ import (
 var numberLabels = []string{
 	"documentnumber", "identitycardnumber", "idnumber", "licensenumber", "licencenumber", "passportnumber",
 	"aadhaarnumber", "pannumber",
+}
+
+// expiryLabels are the labels for the last day on which a document is valid.
+var expiryLabels = []string{
+	"dateofexpiry", "expirydate", "dateofexpiration", "expirationdate", "validuntil", "validtill",
 }
 
 // addDocuments adds the presented documents, and the claims of the first one, to o. Claims of two documents
@@ -48,7 +56,7 @@ func (r report) document(
 	doc.DateOfIssuance = dates.Agreed("date_of_issuance", (*values.Dates).Issue,
 		read.dates("date_of_issuance", "dateofissue", "issuedate", "dateofissuance")...)
 	doc.DateOfExpiry = dates.Agreed("date_of_expiry", (*values.Dates).Expiry,
-		read.dates("date_of_expiry", "dateofexpiry", "expirydate", "dateofexpiration")...)
+		read.dates("date_of_expiry", expiryLabels...)...)
 	doc.MRZDocumentCode = values.Matching(values.MrzCodePattern, read.text("mrz_document_code", "documentclasscode"))
 	if issuer != (event.Issuer{}) {
 		doc.Issuer = &issuer
@@ -56,6 +64,24 @@ func (r report) document(
 	images := captured.Object("images")
 	taken := picture(images[numberedName("frontDoc", r.number)]) || picture(images[numberedName("backDoc", r.number)])
 	return doc, taken || len(r.labels()) > 0 || doc.DocumentNumber != "" || doc.DateOfExpiry != ""
+}
+
+// expiries returns every day of expiry that was read from the document. They may differ; then none is in the event, but
+// each of them still counts against an approval.
+func (r report) expiries() []string {
+	var days []string
+	dates := values.NewDates(time.Time{})
+	for label, v := range r.body.Object("extractedFields") {
+		if !slices.Contains(expiryLabels, labelKey(label)) {
+			continue
+		}
+		for _, text := range spread(v) {
+			if day := dates.Expiry(document.Text(text)); day != "" {
+				days = append(days, day)
+			}
+		}
+	}
+	return days
 }
 
 // issuedBy returns the issuer of the document. For the country, the recogniser's value has precedence over the

@@ -77,7 +77,7 @@ func decide(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridg
 		DecidedAt: event.Instant(j.Time("completedAt")),
 	}
 	at := endOf(o, j, received)
-	expired(o.Documents, e, at)
+	expired(reportsOf(j), e, at)
 	lacking(j, e, o.Documents, at)
 	unmet(j, e, own(s).Policy)
 	left := e.left(own(s).Overlook)
@@ -242,15 +242,17 @@ func unexpired(documents []event.Document, at time.Time) bool {
 }
 
 // expired adds an objection for each document that had expired when the journey ended, whatever the provider
-// reported about it, and for each one with which no time can be compared.
-func expired(documents []event.Document, e *evidence, at time.Time) {
+// reported about it, and for each one with which no time can be compared. A document with several dates of expiry has
+// expired on the first of them.
+func expired(reports []report, e *evidence, at time.Time) {
 	day := at.UTC().Format(time.DateOnly)
-	for _, doc := range documents {
+	for _, r := range reports {
+		days := r.expiries()
 		switch {
-		case doc.DateOfExpiry == "":
+		case len(days) == 0:
 		case at.IsZero():
 			e.unexplained(event.CheckDocumentExpiry, "completedAt")
-		case doc.DateOfExpiry < day:
+		case slices.Min(days) < day:
 			e.object(event.CheckDocumentExpiry, event.Reason{Code: "document.expired", ProviderCode: "extractedFields"})
 		}
 	}

@@ -158,3 +158,27 @@ func TestExpiredWithoutATime(t *testing.T) {
 		}
 	}
 }
+
+// TestSeveralExpiries: a document with several dates of expiry has expired on the first of them, although none of them
+// is in the event. A date that cannot be read beside one that can hides nothing.
+func TestSeveralExpiries(t *testing.T) {
+	for _, c := range []struct {
+		fields  string
+		outcome event.Outcome
+	}{
+		{`"Date Of Expiry":"31/12/2035","Expiry Date":"31/12/2020"`, "review"},
+		{`"Date Of Expiry":"31/12/2020","Expiry Date":"31/12/2035"`, "review"},
+		{`"Date Of Expiry":"31/12/2035","date of expiry":"31/12/2020"`, "review"},
+		{`"Date Of Expiry":["31/12/2035","31/12/2020"]`, "review"},
+		{`"Date Of Expiry":"soon","Expiry Date":"31/12/2020"`, "review"},
+		{`"Valid Until":"31/12/2020"`, "review"},
+		{`"Date Of Expiry":"31/12/2035","Expiry Date":"31/12/2036"`, "approved"},
+		{`"Date Of Expiry":"31/12/2035","Expiry Date":"soon"`, "approved"},
+		{`"Valid Until":"31/12/2035"`, "approved"},
+	} {
+		o := judged(t, parse(t, changed(t, `"idExpired":"False"`, `"idExpired":"False","extractedFields":{`+c.fields+`}`)), strict)
+		if o.Decision.Outcome != c.outcome {
+			t.Errorf("%s: %s", c.fields, normalizetest.Brief(o))
+		}
+	}
+}
