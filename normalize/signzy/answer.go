@@ -77,13 +77,22 @@ func relied(status, a answer) answer {
 // judges reports whether v contains a yes or a no at any depth.
 func judges(v any) bool { return some(v, isYesOrNo) }
 
-func isYesOrNo(v any) bool {
+// isAnswer reports whether v is a yes or a no in an encoding of the provider.
+func isAnswer(v any) bool {
 	switch v.(type) {
 	case string, bool:
 		result, _ := values.TriState(document.Text(v))
 		return result == event.ResultPassed || result == event.ResultFailed
 	}
 	return false
+}
+
+// isYesOrNo reports whether v is an answer, or one of these two words, which registers use. NO in capitals is the code
+// of Norway.
+func isYesOrNo(v any) bool {
+	word, _ := v.(string)
+	word = strings.TrimSpace(word)
+	return isAnswer(v) || strings.EqualFold(word, "yes") || word == "no" || word == "No"
 }
 
 // some reports whether a condition holds for v, or for a value within it at any depth, that is no object or list.

@@ -243,7 +243,7 @@ func unknownWithin(v any) bool {
 	case map[string]any:
 		for member, inner := range v {
 			result := member == "overallStatus" || member == "verified"
-			if unknownWithin(inner) && (!result || !isYesOrNo(inner)) {
+			if unknownWithin(inner) && (!result || !isAnswer(inner)) {
 				return true
 			}
 		}
