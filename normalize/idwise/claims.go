@@ -29,7 +29,7 @@ func (r result) claims(cards []card, received time.Time) (event.Claims, []event.
 		return value
 	}
 	fullName, _ := applicant["full_name"].(string)
-	if !setNames(claims, strings.TrimSpace(fullName), cards) {
+	if !setNames(claims, values.Content(fullName, values.MaxClaim), cards) {
 		differ = append(differ, event.CheckField{Field: "name", Result: event.ResultFailed})
 	}
 	birth := strings.TrimSpace(values.ScalarText(applicant["birth_date"]))
@@ -48,7 +48,7 @@ func (r result) claims(cards []card, received time.Time) (event.Claims, []event.
 	values.SetNationality(claims, agreed("nationalities", "", func(c card) string {
 		return cmp.Or(values.Alpha3(c.text("nationalitycode")), values.Alpha3(c.text("nationality")))
 	}))
-	address := agreed("address", "", func(c card) string { return c.text("address", "fulladdress") })
+	address := agreed("address", "", func(c card) string { return c.words("address", "fulladdress") })
 	if formatted := values.Clip(address, values.MaxClaim); formatted != "" {
 		values.SetAddress(claims, map[string]string{"formatted": formatted})
 	}

@@ -125,6 +125,11 @@ func TestPersonsOfTwoDocuments(t *testing.T) {
 			`{"full_name":"ANNA ONE"}`, []string{shown("First Name", "BERTA", "Last Name", "TWO")},
 			event.Claims{"name": "ANNA ONE"}, "",
 		},
+		"a dash in place of a name, a number and an address": {
+			`{"full_name":"-","personal_number":"-"}`,
+			[]string{anna, shown("First Name", "ANNA", "Middle Name", "-", "Last Name", "ONE", "Personal Number", "--", "Address", ".")},
+			event.Claims{"given_name": "ANNA", "family_name": "ONE", "birthdate": "1980-01-01", "gender": "female"}, "",
+		},
 		"the applicant and the applicant's document": {
 			`{"full_name":"Anna One"}`, []string{anna},
 			event.Claims{"name": "Anna One", "given_name": "ANNA", "family_name": "ONE", "birthdate": "1980-01-01",

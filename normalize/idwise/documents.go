@@ -79,8 +79,8 @@ func newCard(id string, entry document.Object, received time.Time) card {
 		c.take(label, folded, value)
 	}
 	c.names = fullName{
-		full: c.text("fullname", "name"), given: c.text("firstname", "givenname", "givennames"),
-		middle: c.text("middlename"), family: c.text("lastname", "surname", "familyname"),
+		full: c.words("fullname", "name"), given: c.words("firstname", "givenname", "givennames"),
+		middle: c.words("middlename"), family: c.words("lastname", "surname", "familyname"),
 	}
 	c.readDates(values.NewDates(received))
 	return c
@@ -139,6 +139,17 @@ func (c card) text(labels ...string) string {
 	return ""
 }
 
+// words returns the first of these fields that contains text with letters or digits.
+func (c card) words(labels ...string) string {
+	for _, label := range labels {
+		s, _ := c.read[label].(string)
+		if s = values.Content(s, len(s)); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
 // number returns the first of these fields that contains text or a number of digits only.
 func (c card) number(labels ...string) string {
 	for _, label := range labels {
@@ -155,7 +166,7 @@ func numberOf(v any) string {
 	if _, isText := v.(string); !isText && strings.Trim(s, "0123456789") != "" {
 		return ""
 	}
-	return s
+	return values.Content(s, len(s))
 }
 
 // country returns the issuing country of a document. The documentation specifies alpha-3; alpha-2 is

@@ -1,8 +1,6 @@
 package ondato
 
 import (
-	"strings"
-
 	"kycbridge"
 	"kycbridge/document"
 	"kycbridge/event"
@@ -36,7 +34,7 @@ func claims(d document.Object, dates *values.Dates) event.Claims {
 	values.SetNationality(c, word(d, "nationalityIso3"))
 	values.SetClaim(c, "personal_number", number(d, "personalCode"))
 	address := map[string]string{}
-	values.Set(address, "formatted", values.Clip(strings.TrimSpace(word(d, "address")), values.MaxClaim))
+	values.Set(address, "formatted", values.Content(word(d, "address"), values.MaxClaim))
 	values.SetAddress(c, address)
 	return values.OrNil(c)
 }

@@ -17,7 +17,7 @@ func (l *labels) address() map[string]string {
 	}
 	address := map[string]string{}
 	put := func(name, value string) {
-		values.Set(address, name, values.Clip(strings.TrimSpace(value), values.MaxClaim))
+		values.Set(address, name, values.Content(value, values.MaxClaim))
 	}
 	countries := leaves(split["country"])
 	put("formatted", formatted)

@@ -179,7 +179,7 @@ func NewDocument(label, country, number string) event.Document {
 	d := event.Document{
 		DocumentID:     "document",
 		Type:           DocumentType(label, country),
-		DocumentNumber: Clip(strings.TrimSpace(number), MaxID),
+		DocumentNumber: Content(number, MaxID),
 	}
 	generic := d.Type == "idcard" || d.Type == "unknown"
 	if generic && country == "IND" && AadhaarNumber(d.DocumentNumber) {
@@ -312,9 +312,9 @@ func FieldName(label string) string {
 	return cmp.Or(Snake(label), "other")
 }
 
-// SetClaim sets a text claim, trimmed and limited in length, unless it is empty.
+// SetClaim sets a text claim, trimmed and limited in length, unless it has no content.
 func SetClaim(c event.Claims, name, value string) {
-	if value = Clip(strings.TrimSpace(value), MaxClaim); value != "" {
+	if value = Content(value, MaxClaim); value != "" {
 		c[name] = value
 	}
 }

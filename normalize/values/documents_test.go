@@ -126,3 +126,20 @@ func TestWorst(t *testing.T) {
 		}
 	}
 }
+
+// TestPlaceholders: a text without a letter or a digit is no name, no number and no address, in whatever script.
+func TestPlaceholders(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"-", ""}, {" -- ", ""}, {".", ""}, {"\u200b", ""}, {"***", ""}, {"<<<", ""},
+		{" O ", "O"}, {"-5", "-5"}, {"测试", "测试"}, {"१२", "१२"},
+	} {
+		claims := event.Claims{}
+		SetNames(claims, c.text, c.text, "", "")
+		if got, _ := claims["given_name"].(string); got != c.want || len(claims) != 2*min(1, len(c.want)) {
+			t.Errorf("the name %q gives %v", c.text, claims)
+		}
+		if d := NewDocument("Passport", "LTU", c.text); d.DocumentNumber != c.want {
+			t.Errorf("the number %q gives %q", c.text, d.DocumentNumber)
+		}
+	}
+}
