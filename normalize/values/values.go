@@ -70,8 +70,8 @@ func Clip(s string, n int) string {
 	return s[:n]
 }
 
-// Content returns s trimmed and cut to at most n bytes; "" if it has no letter and no digit, such as the dash that forms
-// contain in place of a name that a person does not have.
+// Content returns s trimmed and cut to at most n bytes; "" if it has no letter and no digit, such as the dash that
+// forms contain in place of a name that a person does not have.
 func Content(s string, n int) string {
 	if !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }) {
 		return ""
