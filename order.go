@@ -143,7 +143,8 @@ func (f Fact) stale(d *Revision) bool {
 }
 
 // isOutdated reports whether f is outranked by the known verdict, because that is newer. At the same
-// instant the one that does not approve wins.
+// instant the one that does not approve wins. The applicant's answer to a request is no verdict: a result that is
+// requested together with the summary that shows the answer counts.
 func (f Fact) isOutdated(d *Revision) bool {
 	if f.untimed() {
 		return false
@@ -158,7 +159,8 @@ func (f Fact) isOutdated(d *Revision) bool {
 	if threshold == nil || threshold.At.IsZero() || at.after(*threshold) {
 		return false
 	}
-	return threshold.after(at) || f.Decision.Outcome == event.OutcomeApproved &&
+	isVerdict := threshold != d.Memory.Answered
+	return threshold.after(at) || isVerdict && f.Decision.Outcome == event.OutcomeApproved &&
 		d.Decision.Outcome != event.OutcomeApproved
 }
 
