@@ -76,7 +76,7 @@ func (d session) observe(received time.Time, s kycbridge.Settings) kycbridge.Obs
 		Session:           d.times(),
 	}
 	values.Set(o.References, "session_id", LowerUUID(values.Clip(d.Text("session_id"), values.MaxID)))
-	values.Set(o.References, "link_id", values.Clip(d.Text("link_id"), values.MaxID))
+	values.Set(o.References, "link_id", values.Clip(d.said("link_id"), values.MaxID))
 	status := d.Text("session_status")
 	known, isRow := rows[status]
 	switch {

@@ -272,6 +272,29 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestNoValue: a text that means that there is no value, or a boolean, is no fact about a person: not a name, an
+// address, a number, an image, a link or an agent.
+func TestNoValue(t *testing.T) {
+	for _, none := range []string{`"None"`, `"NA"`, `"null"`, `" "`, `"-"`, `false`, `true`, `null`} {
+		body := strings.ReplaceAll(`{"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001",
+			"session_status":"kyc_result_approved","feedback":{"type":"Approve"},"agent_id":NONE,"link_id":NONE,
+			"selfie_url":NONE,"pan_url":NONE,"aadhaar_url":NONE,
+			"extras":{"applicant_name":NONE,"current_address":NONE,"pan_number":NONE},
+			"summary_data":{"docs":[{"name":"Pan Card","front_url":NONE,
+				"details":{"pa_number":NONE,"dob":NONE,"name":NONE}}]}}}`, "NONE", none)
+		o := mapKwikID(t, event.ViaFetch, body, kycbridge.Settings{})
+		if len(o.ExtractedClaims) != 0 || len(o.Media) != 0 || o.References["link_id"] != "" {
+			t.Errorf("%s: claims %v, media %v, references %v", none, o.ExtractedClaims, o.Media, o.References)
+		}
+		if len(o.Documents) != 1 || o.Documents[0].DocumentNumber != "" || o.Decisions[0].ActorRef != "" {
+			t.Errorf("%s: documents %v, decisions %v", none, o.Documents, o.Decisions)
+		}
+		if o.Decision.Outcome != event.OutcomeApproved {
+			t.Errorf("%s: %+v", none, o.Decision)
+		}
+	}
+}
+
 // TestDetails: the data of the documents in the summary, in any spelling of the members; disagreements are
 // reported.
 func TestDetails(t *testing.T) {

@@ -35,6 +35,20 @@ func (d session) times() *event.Session {
 	}
 }
 
+// said returns the text or number at a path of o, without spaces around it; "" if it means that there is no value. The
+// vendor's service writes a missing value as "None" or "NA" (observed in public support notes), and a boolean is
+// neither a name nor a number.
+func said(o document.Object, path ...string) string {
+	text := strings.TrimSpace(values.ScalarText(o.Value(path...)))
+	if values.IsBlank(text) {
+		return ""
+	}
+	return text
+}
+
+// said returns what the session says at a path.
+func (d session) said(path ...string) string { return said(d.Object, path...) }
+
 // The ids of the two documents of a session, as named in captured_images, and the vendor's titles.
 const (
 	idPAN        = "pan"
@@ -67,7 +81,7 @@ func (d session) shown(id string) document.Object {
 func (d session) documents() []event.Document {
 	var documents []event.Document
 	add := func(id, title, number string, images ...string) {
-		if d.shown(id) == nil && !slices.ContainsFunc(images, func(name string) bool { return d.Text(name) != "" }) {
+		if d.shown(id) == nil && !slices.ContainsFunc(images, func(name string) bool { return d.said(name) != "" }) {
 			return
 		}
 		doc := values.NewDocument(title, "IND", number)
@@ -88,7 +102,7 @@ func (d session) numberOfPAN() (number string, agreed bool) {
 		return details(doc, "panumber", "pannumber", "pan")
 	})
 	if number == "" && agreed {
-		number = d.Text("extras", "pan_number")
+		number = d.said("extras", "pan_number")
 	}
 	return number, agreed
 }
@@ -130,7 +144,7 @@ func details(doc document.Object, names ...string) (texts []string) {
 			if values.Fold(member) != name {
 				continue
 			}
-			if text := strings.TrimSpace(details.Text(member)); text != "" {
+			if text := said(details, member); text != "" {
 				texts = append(texts, text)
 			}
 		}
@@ -167,8 +181,8 @@ func lastFourOf(doc document.Object) (numbers []string) {
 func (d session) claims(dates *values.Dates, s kycbridge.Settings) (event.Claims, []event.Check) {
 	claims := event.Claims{}
 	var differ []event.CheckField
-	name, agreed := d.Text("extras", "applicant_name"), true
-	if strings.TrimSpace(name) == "" {
+	name, agreed := d.said("extras", "applicant_name"), true
+	if name == "" {
 		name, agreed = d.nameShown()
 	}
 	if !agreed {
@@ -176,7 +190,7 @@ func (d session) claims(dates *values.Dates, s kycbridge.Settings) (event.Claims
 	}
 	values.SetClaim(claims, "name", name)
 	values.SetClaim(claims, "phone_number", values.PhoneNumber(d.Text("phone_number"), countryOf(s)))
-	if formatted := values.Clip(strings.TrimSpace(d.Text("extras", "current_address")), values.MaxClaim); formatted != "" {
+	if formatted := values.Clip(d.said("extras", "current_address"), values.MaxClaim); formatted != "" {
 		values.SetAddress(claims, map[string]string{"formatted": formatted})
 	}
 	birth, agreed := d.birth()
@@ -266,11 +280,11 @@ func (d session) media() []event.Media {
 		}
 	}
 	for _, m := range mediaFields {
-		add(m.kind, d.Text(m.field), m.field)
+		add(m.kind, d.said(m.field), m.field)
 	}
 	for i, item := range d.List("summary_data", "docs") {
 		doc, _ := item.(map[string]any)
-		add("document_front", document.Object(doc).Text("front_url"), "summary_data.docs."+strconv.Itoa(i)+".front_url")
+		add("document_front", said(doc, "front_url"), "summary_data.docs."+strconv.Itoa(i)+".front_url")
 	}
 	return media
 }

@@ -319,7 +319,7 @@ func (d session) maker(status string, said feedback) (event.DecisionStep, []even
 		}
 	}
 	if step.ActorType == event.ActorHuman {
-		step.ActorRef = values.Clip(d.Text("agent_id"), values.MaxCode)
+		step.ActorRef = values.Clip(d.said("agent_id"), values.MaxCode)
 	}
 	return step, reasons
 }

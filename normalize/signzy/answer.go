@@ -110,12 +110,3 @@ func some(v any, holds func(any) bool) bool {
 	}
 	return holds(v)
 }
-
-// blank reports whether a text means that there is no value: "", "NA" and the like.
-func blank(word string) bool {
-	switch values.Fold(word) {
-	case "", "na", "n/a", "none", "null", "false":
-		return true
-	}
-	return strings.Trim(word, " -") == ""
-}

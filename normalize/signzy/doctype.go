@@ -23,7 +23,7 @@ var recognised = [...][]string{
 func (r report) labels() []string {
 	var found []string
 	for _, path := range recognised {
-		if label := r.body.Text(path...); !blank(label) {
+		if label := r.body.Text(path...); !values.IsBlank(label) {
 			found = append(found, label)
 		}
 	}

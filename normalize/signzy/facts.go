@@ -55,7 +55,7 @@ func isTest(flow document.Object) bool {
 		return true
 	default:
 		text := document.Text(v)
-		return !blank(text) && text != "0"
+		return !values.IsBlank(text) && text != "0"
 	}
 }
 

@@ -109,7 +109,7 @@ func (l *labels) dates(field string, keys ...string) []string {
 		if given && text == "" {
 			return nil
 		}
-		if !blank(text) {
+		if !values.IsBlank(text) {
 			texts = append(texts, text)
 		}
 	}

@@ -54,7 +54,7 @@ func (r report) sidesDiffer() (field, code string) {
 	front, back := r.body.Object("predictedIdTypeFront"), r.body.Object("predictedIdTypeBack")
 	for _, member := range [...]string{"ICAOCode", "dCountryName"} {
 		x, y := plainCountry(front.Text("FDSIDList", member)), plainCountry(back.Text("FDSIDList", member))
-		if !blank(x) && !blank(y) && x != y {
+		if !values.IsBlank(x) && !values.IsBlank(y) && x != y {
 			return "country", "data.mismatch"
 		}
 	}
@@ -116,7 +116,7 @@ func (r report) agrees(captured document.Object) event.Result {
 func sideAgrees(predicted document.Object, country, want string, wantKnown bool) event.Result {
 	result := event.ResultNotPerformed
 	for _, label := range [...]string{predicted.Text("FDSIDList", "dDescription"), predicted.Text("DocumentName")} {
-		if blank(label) {
+		if values.IsBlank(label) {
 			continue
 		}
 		name, known := typeOf(label, country)

@@ -114,6 +114,15 @@ func ScalarText(v any) string {
 	return ""
 }
 
+// IsBlank reports whether a text means that there is no value: "", "NA", "None" and the like.
+func IsBlank(text string) bool {
+	switch Fold(text) {
+	case "", "na", "n/a", "none", "null", "false":
+		return true
+	}
+	return strings.Trim(text, " -") == ""
+}
+
 // AadhaarCard is the document type whose number a mapping never returns in full.
 const AadhaarCard = "in_aadhaar"
 
