@@ -1,11 +1,13 @@
 package bundle
 
 import (
+	"archive/zip"
 	"bytes"
 	"crypto/ed25519"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -141,6 +143,56 @@ func TestForgedBundles(t *testing.T) {
 		if _, err := Verify(raw, keysOf(t, public)); err == nil || !strings.Contains(err.Error(), "messages/") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestBundlesThatUnpackToMore: a file that somebody sent takes no more memory than its size before it is known to be a
+// bundle.
+func TestBundlesThatUnpackToMore(t *testing.T) {
+	public, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const large = 8 << 20
+	for name, method := range map[string]uint16{"compressed": zip.Deflate, "shared": zip.Store} {
+		var made bytes.Buffer
+		z := zip.NewWriter(&made)
+		for _, file := range []string{"a", "b", "c", "d"} {
+			part, err := z.CreateHeader(&zip.FileHeader{Name: file, Method: method})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if file == "a" {
+				_, _ = part.Write(make([]byte, large))
+			}
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		raw := made.Bytes()
+		if method == zip.Store { // all four entries of the directory describe the first file
+			directory := bytes.Index(raw, []byte("PK\x01\x02"))
+			const entry = 46 + 1 // bytes, with a name of one byte
+			for i := 1; i < 4; i++ {
+				copy(raw[directory+i*entry:], raw[directory:directory+entry-1])
+			}
+		}
+		refusedCheaply(t, name, raw, large, keysOf(t, public))
+	}
+}
+
+// refusedCheaply checks that a file is refused with fewer bytes of memory than limit.
+func refusedCheaply(t *testing.T, name string, raw []byte, limit uint64, keys *ledger.Verifiers) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := Verify(raw, keys)
+	runtime.ReadMemStats(&after)
+	if err == nil || !strings.Contains(err.Error(), "is compressed, or shares its bytes with another file") {
+		t.Errorf("%s: %v", name, err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took >= limit {
+		t.Errorf("%s: %d bytes of memory for a file of %d", name, took, len(raw))
 	}
 }
 

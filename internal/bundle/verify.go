@@ -11,9 +11,6 @@ import (
 	"kycbridge/internal/ledger"
 )
 
-// maxFile limits one file of a bundle in bytes.
-const maxFile = 256 << 20
-
 // Verified is a bundle whose every byte was checked.
 type Verified struct {
 	Bundle
@@ -37,10 +34,14 @@ func Verify(raw []byte, keys *ledger.Verifiers) (Verified, error) {
 	return read(files, keys)
 }
 
+// unpack reads all files, whose signature is checked afterwards.
 func unpack(raw []byte) ([]file, error) {
 	z, err := zip.NewReader(bytes.NewReader(raw), int64(len(raw)))
 	if err != nil {
 		return nil, fmt.Errorf("this is no bundle, or it is cut off or damaged: %w", err)
+	}
+	if err := checkSizes(z.File, uint64(len(raw))); err != nil {
+		return nil, err
 	}
 	var files []file
 	for _, f := range z.File {
@@ -48,7 +49,7 @@ func unpack(raw []byte) ([]file, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: cannot be read: %w", printable(f.Name), err)
 		}
-		content, err := io.ReadAll(io.LimitReader(part, maxFile))
+		content, err := io.ReadAll(part)
 		_ = part.Close()
 		if err != nil {
 			return nil, fmt.Errorf("%s: was changed: %w", printable(f.Name), err)
@@ -56,6 +57,19 @@ func unpack(raw []byte) ([]file, error) {
 		files = append(files, file{f.Name, content})
 	}
 	return files, nil
+}
+
+// checkSizes refuses files that together are larger than the bundle, which is not compressed. Anybody may have made it,
+// and a small file that unpacks to a large one would take all the memory.
+func checkSizes(files []*zip.File, size uint64) error {
+	for _, f := range files {
+		if f.Method != zip.Store || f.UncompressedSize64 > size {
+			return fmt.Errorf("%s: is compressed, or shares its bytes with another file: this is no bundle of kycbridge",
+				printable(f.Name))
+		}
+		size -= f.UncompressedSize64
+	}
+	return nil
 }
 
 // printable is a file name in printable form, for an error.
