@@ -188,8 +188,8 @@ func (b *Bus) ExpireEvents(ctx context.Context, k kycbridge.Key, until uint64) (
 // one does not find what the first one has erased.
 func (s *Store) WriteTombstone(ctx context.Context, t kycbridge.Tombstone) error {
 	k := kycbridge.Key{Provider: t.Provider, Account: t.Account, VerificationID: t.VerificationID}
-	if !token(k.Provider) || !token(k.Account) || !token(k.VerificationID) {
-		return errors.New("write tombstone: it must name provider, account and verification")
+	if err := checkKey(k); err != nil {
+		return fmt.Errorf("write tombstone: %w", err)
 	}
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
@@ -243,6 +243,9 @@ func (s *Store) Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tomb
 
 // readTombstone reads the tombstone of a verification and its sequence; nil if it was not erased.
 func (s *Store) readTombstone(ctx context.Context, k kycbridge.Key) (t *storedTombstone, seq uint64, err error) {
+	if err := checkKey(k); err != nil {
+		return nil, 0, fmt.Errorf("read tombstone: %w", err)
+	}
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
 	raw, err := s.tombstones.GetLastMsgForSubject(ctx, s.names.tombstone(k))

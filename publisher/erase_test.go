@@ -469,3 +469,30 @@ func TestTombstones(t *testing.T) {
 		t.Error("a tombstone for all")
 	}
 }
+
+// TestNamesThatAreNone: no text in the place of a verification's name selects another verification, or ends the
+// connection.
+func TestNamesThatAreNone(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	good := watch("erased").Key()
+	must(t, store.WriteTombstone(t.Context(), kycbridge.Tombstone{Provider: good.Provider, Account: good.Account,
+		VerificationID: good.VerificationID, At: time.Now().UTC()}))
+	for name, text := range map[string]string{"empty": "", "wildcard": "*", "all": ">", "two": "a.b", "space": "a b",
+		"line": "a\r\nb", "long": strings.Repeat("a", 1<<16)} {
+		for place, k := range map[string]kycbridge.Key{
+			"provider":     {Provider: text, Account: good.Account, VerificationID: good.VerificationID},
+			"account":      {Provider: good.Provider, Account: text, VerificationID: good.VerificationID},
+			"verification": {Provider: good.Provider, Account: good.Account, VerificationID: text},
+		} {
+			if found, err := store.Tombstone(t.Context(), k); found != nil || !errors.Is(err, errUnnamed) {
+				t.Errorf("%s as %s: tombstone %+v, %v", name, place, found, err)
+			}
+			if found, err := store.Hold(t.Context(), k); found != nil || !errors.Is(err, errUnnamed) {
+				t.Errorf("%s as %s: hold %+v, %v", name, place, found, err)
+			}
+		}
+	}
+	if found, err := store.Tombstone(t.Context(), good); found == nil || err != nil {
+		t.Errorf("afterwards: %+v, %v", found, err)
+	}
+}

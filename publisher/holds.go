@@ -45,8 +45,8 @@ func (n Names) claim(k kycbridge.Key, id string) string {
 // remains, and PutHold returns kycbridge.ErrConflict.
 func (s *Store) PutHold(ctx context.Context, h kycbridge.Hold) error {
 	k := h.Key()
-	if !token(k.Provider) || !token(k.Account) || !token(k.VerificationID) {
-		return errors.New("store hold: it must name provider, account and verification")
+	if err := checkKey(k); err != nil {
+		return fmt.Errorf("store hold: %w", err)
 	}
 	body, err := json.Marshal(h)
 	if err != nil {
@@ -133,6 +133,9 @@ func (s *Store) claimed(ctx context.Context, subjects ...string) (bool, error) {
 
 // Hold reads the hold on a verification, also one that has ended; nil if there never was one.
 func (s *Store) Hold(ctx context.Context, k kycbridge.Key) (*kycbridge.Hold, error) {
+	if err := checkKey(k); err != nil {
+		return nil, fmt.Errorf("read hold: %w", err)
+	}
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
 	raw, err := s.legalHolds.GetLastMsgForSubject(ctx, s.names.hold(k))

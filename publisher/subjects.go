@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"errors"
 	"strings"
 
 	"kycbridge"
@@ -62,4 +63,16 @@ func token(s string) bool {
 		}
 	}
 	return s != "" && len(s) <= 128
+}
+
+// errUnnamed is the error of a verification that cannot be named in a subject.
+var errUnnamed = errors.New("provider, account and verification id must be letters, digits, '-' and '_'")
+
+// checkKey returns an error if a verification cannot be named in a subject. An imported payload may name any text: a
+// wildcard would mean other verifications, and a subject that is too long ends the connection for good.
+func checkKey(k kycbridge.Key) error {
+	if token(k.Provider) && token(k.Account) && token(k.VerificationID) {
+		return nil
+	}
+	return errUnnamed
 }
