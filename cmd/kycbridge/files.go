@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,6 +59,63 @@ func unwritable(name string, err error) error {
 		return fmt.Errorf("%s cannot be written: permission denied; name a file where this user may write", name)
 	}
 	return fmt.Errorf("%s cannot be written: %w; name another file, or correct the cause", name, withoutPath(err))
+}
+
+// replaceFile replaces the content of a file, or creates it, readable by its owner only. Owner and mode of a file stay:
+// the service may run as another user. A power cut leaves the old content or the new one.
+func replaceFile(name string, content []byte) error {
+	target, err := filepath.EvalSymlinks(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		target, err = name, nil
+	}
+	if err != nil {
+		return unwritable(name, err)
+	}
+	part, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*")
+	if err != nil {
+		return unwritable(name, err)
+	}
+	defer os.RemoveAll(part.Name()) // renamed already on success
+	_, err = part.Write(content)
+	if err = cmp.Or(err, keepAccess(part, target), part.Sync(), part.Close()); err != nil {
+		return unwritable(name, err)
+	}
+	if err = cmp.Or(os.Rename(part.Name(), target), syncFolder(target)); err != nil {
+		return unwritable(name, err)
+	}
+	return nil
+}
+
+// keepAccess gives a new file the owner and the mode of the one that it replaces, if there is one.
+func keepAccess(part *os.File, replaced string) error {
+	before, err := os.Stat(replaced)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	now, err := part.Stat()
+	if err != nil {
+		return err
+	}
+	old, ok := before.Sys().(*syscall.Stat_t)
+	own, _ := now.Sys().(*syscall.Stat_t)
+	if ok && (old.Uid != own.Uid || old.Gid != own.Gid) {
+		if err := part.Chown(int(old.Uid), int(old.Gid)); err != nil {
+			return err
+		}
+	}
+	return part.Chmod(before.Mode().Perm())
+}
+
+// syncFolder makes the name of a new file durable.
+func syncFolder(name string) error {
+	folder, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // errNoName is the error of an empty file name, such as an unset variable of a script.

@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -227,6 +228,54 @@ func TestSecondKey(t *testing.T) {
 	now, err := os.ReadFile(file)
 	if lines := strings.Split(string(now), "\n"); err != nil || len(lines) != 4 || lines[1] != first {
 		t.Errorf("%q %v", now, err)
+	}
+}
+
+// TestKeyFileKeepsItsAccess: a key file that the service reads as a member of a group, through a link, is readable for
+// it afterwards, and nobody else's file is written.
+func TestKeyFileKeepsItsAccess(t *testing.T) {
+	first, err := keys.Generate("first")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	file, link, other := filepath.Join(folder, "real.keys"), filepath.Join(folder, "keys"), textFile(t, "not a key")
+	for _, err := range []error{os.WriteFile(file, []byte(first+"\n"), 0o600), os.Chmod(file, 0o640),
+		os.Symlink("real.keys", link), os.Symlink(other, link+".new")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	group := os.Getgid()
+	if os.Getuid() == 0 {
+		group = 4711
+		if err := os.Chown(file, 0, group); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := typedHere(t, "keys generate --second --file "+link); err != nil {
+		t.Fatal(err)
+	}
+	now, err := os.ReadFile(file)
+	if err != nil || strings.Count(string(now), "\n") != 2 {
+		t.Errorf("the file that the link leads to: %q, %v", now, err)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o640 || int(info.Sys().(*syscall.Stat_t).Gid) != group {
+		t.Errorf("its access: %+v, %v", info, err)
+	}
+	if text, err := os.ReadFile(other); err != nil || string(text) != "not a key" {
+		t.Errorf("another file was written: %q, %v", text, err)
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) != 3 {
+		t.Errorf("files left: %v, %v", left, err)
+	}
+	fresh := filepath.Join(folder, "fresh.keys")
+	if err := typedHere(t, "keys generate --file "+fresh); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(fresh); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("a new file: %+v, %v", info, err)
 	}
 }
 

@@ -245,14 +245,15 @@ func newSecret(file string) error {
 	return exclusive(file, []byte(hex.EncodeToString(raw)+"\n"))
 }
 
-// exclusive creates a new file, readable by its owner only.
+// exclusive creates a new file, readable by its owner only. When it returns, the file is on the disk: a master key that
+// a power cut destroys makes unreadable what was stored with it.
 func exclusive(name string, content []byte) error {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return unwritable(name, err)
 	}
 	_, err = f.Write(content)
-	if err = cmp.Or(err, f.Close()); err != nil {
+	if err = cmp.Or(err, f.Sync(), f.Close(), syncFolder(name)); err != nil {
 		return unwritable(name, err)
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -98,14 +97,7 @@ func addKey(file, line string, second bool) error {
 	if _, err := keys.ParseLocal(text); err != nil {
 		return fmt.Errorf("%s with the new key would be invalid: %w; --id gives the new key another name", file, err)
 	}
-	temporary := file + ".new"
-	if err := os.WriteFile(temporary, []byte(text), 0o600); err != nil {
-		return unwritable(file, err)
-	}
-	if err := os.Rename(temporary, file); err != nil {
-		return unwritable(file, err)
-	}
-	return nil
+	return replaceFile(file, []byte(text))
 }
 
 // addable refuses a key file that is damaged, and a second key where there is no first one.

@@ -110,6 +110,9 @@ func wholeFile(name string, write func(io.Writer) error) error {
 			return unwritable(name, err)
 		}
 	}
+	if err := syncFolder(name); err != nil {
+		return unwritable(name, err)
+	}
 	return nil
 }
 
