@@ -77,6 +77,10 @@ const (
 	askWorkers    = 2       // other requests of one reader that are processed concurrently
 	askTimeout    = 5 * time.Second
 	inboxes       = "_INBOX." // prefix of permitted reply subjects
+	// longestSubject limits the subject of a request, and a filter of a consumer, in bytes. The request is forwarded with
+	// a longer reply subject, and a line of more than 4 KiB makes the server end the connection for good, which all
+	// readers share.
+	longestSubject = 2 << 10
 )
 
 // Sustained limits per second of one reader; bursts are twice as large.
@@ -162,7 +166,7 @@ func (r *Readers) dispatch(m *nats.Msg) {
 	owner, scope := tokens[0], tokens[1]
 	to, ok := r.answerTo(owner, m.Reply)
 	who := r.reader(owner, scope)
-	if who == nil || !ok {
+	if who == nil || !ok || len(m.Subject) > longestSubject {
 		r.o.Observe(owner, ReaderDropped)
 		return
 	}

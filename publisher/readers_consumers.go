@@ -284,7 +284,8 @@ func (r *reader) checkLimits(c *consumerConfig) error {
 	case c.MaxWaiting < 0 || c.MaxWaiting > 512 || len(c.BackOff) > 32 || len(c.PriorityGroups) > 8 || c.Replicas < 0 ||
 		c.Replicas > 5:
 		return errBadRequest("the consumer would cost too much")
-	case text > mostText || len(c.FilterSubjects) > mostFilters:
+	case text > mostText, len(c.FilterSubjects) > mostFilters, len(c.FilterSubject) > longestSubject,
+		slices.ContainsFunc(c.FilterSubjects, func(f string) bool { return len(f) > longestSubject }):
 		return errBadRequest("the consumer's description, metadata or filters are too long")
 	}
 	c.MaxBatch = clamped(c.MaxBatch, mostBatch)
