@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"kycbridge/document"
@@ -73,10 +74,19 @@ type Normalizer struct {
 
 	inMemory bool // events go to an inMemoryHistory, which needs no encoded body
 	ordered  bool // payloads that are stored before a processed one are left to the caller
-	// late is an approval or a request whose event was just published, after payloads that are stored behind it were
-	// processed. Facts that may revoke the approval, or answer the request, are judged again, even if they have made an
-	// event; nil: none.
-	late *Fact
+	// late are approvals and requests whose events were just published, after payloads that are stored behind them were
+	// processed. Facts that may revoke such an approval, or answer a request, are judged again, even if they have made an
+	// event.
+	late []Fact
+	// following receives what processFollowing has to do after a payload that it processes; nil: this payload is not one
+	// of those.
+	following *[]following
+}
+
+// following is a fact that was processed late: payloads that are stored behind it may count now.
+type following struct {
+	by   Fact
+	anew bool // see processFollowing
 }
 
 // Processed is the result of processing a payload: an event, or the reason for no event.
@@ -188,7 +198,7 @@ func (n *Normalizer) process(ctx context.Context, p Payload, doc document.Object
 	if err != nil {
 		return Processed{}, err
 	}
-	fact.JudgeAgain = n.late != nil && fact.revokes(*n.late)
+	fact.JudgeAgain = slices.ContainsFunc(n.late, fact.revokes)
 	if fact.Effect == EffectFetch && n.Triggers != nil && account.API.Fetch != nil {
 		if erased, err := n.Log.WasErased(ctx, p); err != nil || erased {
 			return Processed{NoEvent: NoEventErased}, err
@@ -232,6 +242,10 @@ func (n *Normalizer) followUp(ctx context.Context, k Key, p Payload, done tried,
 		if by, anew, err = n.currentApproval(ctx, k, by); err != nil {
 			return err
 		}
+	}
+	if n.following != nil {
+		*n.following = append(*n.following, following{by, anew})
+		return nil
 	}
 	return n.processFollowing(ctx, k, p, by, anew)
 }
@@ -392,23 +406,34 @@ func checked(e *event.Event) *event.Event {
 // of p. Another process may have judged that verdict before p had its event, and found no change. The
 // payloads are processed in the order of the log, so that the events are the same as with a single
 // process. anew: p has just made an event, an approval or a request. Then a payload that may revoke the approval, or
-// answers the request, is judged again even if it has made an event: what that event has left may be gone.
+// answers the request, is judged again even if it has made an event: what that event has left may be gone. Each payload
+// is processed once, however many of them are late: with a pass for each late one, a hundred verdicts of one
+// verification would take minutes, in which other verifications wait.
 func (n *Normalizer) processFollowing(ctx context.Context, k Key, p Payload, f Fact, anew bool) error {
-	behind, err := n.storedAfter(ctx, k, p, f)
-	if err != nil {
-		return fmt.Errorf("read stored payloads: %w", err)
-	}
-	ahead := *n
-	ahead.Triggers, ahead.late = nil, nil // each one triggers when it is processed itself
-	if anew {
-		ahead.late = &f
-	}
-	for _, other := range behind {
-		if _, err := ahead.Process(ctx, other); err != nil && !errors.Is(err, ErrUnmappable) {
+	ahead, due := *n, []following{{f, anew}}
+	ahead.Triggers, ahead.late, ahead.following = nil, nil, &due // each one triggers when it is processed itself
+	var behind []Payload
+	for {
+		for _, late := range due {
+			more, err := n.storedAfter(ctx, k, p, late.by)
+			if err != nil {
+				return fmt.Errorf("read stored payloads: %w", err)
+			}
+			if len(more) > len(behind) { // both begin with the payload after p
+				behind = more
+			}
+			if late.anew {
+				ahead.late = append(ahead.late, late.by)
+			}
+		}
+		if due = nil; len(behind) == 0 {
+			return nil
+		}
+		p, behind = behind[0], behind[1:]
+		if _, err := ahead.Process(ctx, p); err != nil && !errors.Is(err, ErrUnmappable) {
 			return err
 		}
 	}
-	return nil
 }
 
 // processPreceding processes the payloads stored before p whose verdict, doubt or reopening changes the last event:
@@ -427,7 +452,8 @@ func (n *Normalizer) processPreceding(ctx context.Context, k Key, p Payload, las
 		return fmt.Errorf("read stored payloads: %w", err)
 	}
 	first := *n
-	first.Triggers, first.late, first.ordered = nil, nil, true // each one triggers when it is processed itself
+	first.Triggers, first.late, first.following = nil, nil, nil // each one triggers when it is processed itself
+	first.ordered = true
 	isChanged := false
 	for _, other := range before {
 		done, err := first.Process(ctx, other)

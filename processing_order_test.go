@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"kycbridge/document"
 	"kycbridge/event"
 )
 
@@ -122,42 +123,30 @@ func processed(t *testing.T, account *Account, facts []Fact, order []int) *Revis
 	return s.state.Data
 }
 
-// TestOpenFactsBeforeOurEnd: a body that was received before the deadline and is processed after it, because its worker
-// was paused, does not open the session again: nobody polls it any more. A result in such a body counts.
-func TestOpenFactsBeforeOurEnd(t *testing.T) {
-	cases := map[string]struct {
-		of   Observation
-		want event.Status
-	}{
-		"progress":  {progress(event.StatusProcessing), event.StatusExpired},
-		"a review":  {byHuman(event.OutcomeReview), event.StatusExpired},
-		"a request": {resubmit(), event.StatusExpired},
-		"an end":    {ended(event.StatusAbandoned), event.StatusAbandoned},
-		"a verdict": {byHuman(event.OutcomeApproved), event.StatusCompleted},
+// TestManyLateVerdicts: a payload behind several late ones is processed once, so the work for a verification with many
+// verdicts grows with the square of their number at most. Its worker also processes other verifications.
+func TestManyLateVerdicts(t *testing.T) {
+	const verdicts = 60
+	s, n := newStored(testAccount)
+	provider := &n.Accounts.(Accounts)[AccountKey{"ondato", "acme"}].Provider
+	maps, mapped := provider.Map, 0
+	provider.Map = func(doc document.Object, p Payload, own Settings) (Observation, error) {
+		mapped++
+		return maps(doc, p, own)
 	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			first, body := fact(0, progress(event.StatusInProgress)), fact(1, c.of)
-			later := fact(3, progress(event.StatusProcessing))
-			end := notice(2, NoticeDeadline)
-			for n, f := range []*Fact{&first, &body, &end, &later} {
-				f.Payload.ID = fmt.Sprint("p", n)
-				f.ProviderStatus = map[string]any{"status": fmt.Sprint("word ", n)}
-			}
-			for order, facts := range map[string][]Fact{"log": {first, body, end}, "late": {first, end, body}} {
-				var last *Revision
-				for _, f := range facts {
-					if next, _, noEvent := Next(last, f); noEvent == "" {
-						last = &next
-					}
-				}
-				if last.Status != c.want {
-					t.Errorf("%s: ended as %s", order, ends(last))
-				}
-				if next, _, _ := Next(last, later); c.want == event.StatusExpired && next.Status.Closed() {
-					t.Errorf("%s: a later statement of the provider does not open it", order)
-				}
-			}
-		})
+	for i := range verdicts {
+		s.payload(fmt.Sprint("p", i), saysAt(i, []Observation{approved(), rejected()}[i%2]))
+		s.payloads[i].ReceivedAt = noon.Add(time.Hour + time.Duration(i)*time.Minute)
+	}
+	for _, p := range s.payloads {
+		if _, err := n.Process(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := s.state.Data; d.Revision != verdicts || d.Decision.Outcome != event.OutcomeRejected {
+		t.Errorf("revision %d, %s", d.Revision, d.Decision.Outcome)
+	}
+	if mapped > verdicts*verdicts {
+		t.Errorf("%d bodies mapped for %d payloads", mapped, verdicts)
 	}
 }
