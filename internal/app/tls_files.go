@@ -122,7 +122,8 @@ func readCertificates(key, file string) (raw []byte, chain []*x509.Certificate, 
 	if err != nil {
 		return nil, nil, &tlsFault{key, "the file cannot be read: " + err.Error(), "name a readable file"}
 	}
-	for rest := raw; ; {
+	begun := bytes.Count(raw, []byte("-----BEGIN "))
+	for rest := raw; ; begun-- {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			break
@@ -139,6 +140,10 @@ func readCertificates(key, file string) (raw []byte, chain []*x509.Certificate, 
 	if len(chain) == 0 {
 		return nil, nil, &tlsFault{key, "holds no certificate in PEM",
 			"write one that begins with -----BEGIN CERTIFICATE-----"}
+	}
+	if begun > 0 { // the others would be in use without it: senders without an intermediate, clients of one authority refused
+		return nil, nil, &tlsFault{key, "holds a block that cannot be read: the file is cut, or was damaged",
+			"write the whole file"}
 	}
 	return raw, chain, nil
 }
