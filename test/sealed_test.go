@@ -190,3 +190,33 @@ func TestMasterKeysChangeWithoutARestart(t *testing.T) {
 		t.Errorf("report: %d, %s%s", code, stdout, stderr)
 	}
 }
+
+// TestARefusedReloadIsRepeated: a reload that failed for a reason outside the files is applied once the reason is gone,
+// without another change of the files, and is reported once.
+func TestARefusedReloadIsRepeated(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "master.keys")
+	older, newer := newMasterKey(t, "older"), newMasterKey(t, "newer")
+	b := newBridge(t, "encryption: {key_file: "+file+"}\n"+oneAccount)
+	writeFile(t, file, older)
+	b.start(t)
+	b.approve(t, 1, 3)
+	b.settled(t, 20*time.Second)
+	reloads := func(result string) float64 {
+		n, _ := b.metric(`kycbridge_config_reloads_total{result="` + result + `"}`)
+		return n
+	}
+	writeFile(t, file, newer) // too early: the stored payloads still need the other key
+	wait.For(t, 20*time.Second, "the reload is refused", func() bool { return reloads("refused") == 1 })
+	rotate := rotations(t, b, older, newer)(1)
+	if code := rotate.exit(t, 30*time.Second*wait.Slowdown); code != 0 {
+		t.Fatal(rotate.stderr.tail())
+	}
+	wait.For(t, 30*time.Second, "the reload is applied", func() bool { return reloads("applied") > 0 })
+	if refused := reloads("refused"); refused != 1 {
+		t.Errorf("%v reloads were refused", refused)
+	}
+	if n, _ := b.metric("kycbridge_config_refused"); n != 0 {
+		t.Error("the files still count as refused")
+	}
+}

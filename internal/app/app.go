@@ -40,6 +40,8 @@ type App struct {
 	reloadNow        chan struct{}
 	setLogLevel      func(string)          // nil: the level cannot be changed
 	tried            map[string]string     // the keys in the files at the last reload; nil: the files could not be used
+	unapplied        error                 // why the last reload failed, if the reason is not in the files
+	triedAt          time.Time             // the last reload
 	version          string                // of the program
 	spans            sdktrace.SpanExporter // for tests
 	tracing          *tracing              // nil: no traces

@@ -68,8 +68,12 @@ func (a *App) Reload() {
 	}
 }
 
+// reloadAgain is the interval between attempts to apply a configuration without a fault in its files.
+const reloadAgain = 10 * time.Second
+
 // watchConfig reloads the configuration when asked to, and when its files have changed and then stayed the same
-// for one interval: a file may be half written, and a configuration may be several files.
+// for one interval: a file may be half written, and a configuration may be several files. It repeats a reload that
+// failed for a reason outside the files.
 func (a *App) watchConfig(ctx context.Context) {
 	a.tried = a.live.Load().config.leaves() // as it was started
 	tried := a.reload(false)
@@ -83,6 +87,8 @@ func (a *App) watchConfig(ctx context.Context) {
 		case <-tick.C:
 			now := tried.now()
 			switch {
+			case maps.Equal(now, tried) && a.unapplied != nil && time.Since(a.triedAt) >= reloadAgain:
+				tried, settling = a.reload(false), nil
 			case maps.Equal(now, tried):
 				settling = nil
 			case maps.Equal(now, settling):
@@ -105,13 +111,12 @@ func (a *App) reload(asked bool) fileDigests {
 	if err == nil {
 		next, err = a.prepareReload(config)
 	}
+	a.triedAt = time.Now()
 	if err != nil {
-		a.tried = nil
-		a.metrics.reloads.WithLabelValues("refused").Inc()
-		a.metrics.configRefused.Set(1)
-		a.logFaults(err)
+		a.refuse(err, asked)
 		return files
 	}
+	a.unapplied = nil
 	a.metrics.configRefused.Set(0)
 	leaves := config.leaves()
 	if maps.Equal(leaves, a.tried) && !asked {
@@ -127,6 +132,24 @@ func (a *App) reload(asked bool) fileDigests {
 	a.metrics.configApplied.SetToCurrentTime()
 	a.logReload(config, changes)
 	return files
+}
+
+// refuse records and reports why a configuration cannot be used. An error that is not in the files may pass: the store
+// or a key service did not answer, or stored payloads still need a master key that was removed. The reload is then
+// repeated, and reported again only if the reason has changed.
+func (a *App) refuse(err error, asked bool) {
+	a.tried = nil
+	a.metrics.configRefused.Set(1)
+	before := a.unapplied
+	a.unapplied = nil
+	if _, ok := errors.AsType[*ConfigError](err); !ok {
+		a.unapplied = err
+	}
+	if !asked && before != nil && a.unapplied != nil && before.Error() == err.Error() {
+		return
+	}
+	a.metrics.reloads.WithLabelValues("refused").Inc()
+	a.logFaults(err)
 }
 
 // prepareReload builds everything that config replaces, with the same checks as a start. Keys that need a restart
@@ -196,7 +219,7 @@ func (a *App) logFaults(err error) {
 	const why = "the configuration cannot be used; nothing was changed, what was read before remains in use"
 	var faults *ConfigError
 	if !errors.As(err, &faults) {
-		a.log.Error(why, zap.String("fault", err.Error()))
+		a.log.Error(why+"; trying again", zap.String("fault", err.Error()))
 		return
 	}
 	for _, f := range faults.Faults {
