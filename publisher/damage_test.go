@@ -134,7 +134,7 @@ func work(t testing.TB, store *Store, n int) {
 func stockOf(t testing.TB, store *Store) stock {
 	t.Helper()
 	all := stock{}
-	for _, s := range append(slices.Clone(store.wanted), busStreams(testNames, testMaxBody, 1)...) {
+	for _, s := range append(slices.Clone(store.wanted()), busStreams(testNames, testMaxBody, 1)...) {
 		stream, err := store.js.Stream(t.Context(), s.config.Name)
 		if err != nil {
 			t.Fatal(err)

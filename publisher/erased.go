@@ -223,9 +223,9 @@ func (s *Store) Held(ctx context.Context) ([]kycbridge.Held, error) {
 		switch {
 		case h.Age > 0: // the operator's own limit
 		case h.Content == kycbridge.ContentPayloads:
-			all[i].Age = s.retention.Longest(kycbridge.ClassPayloads)
+			all[i].Age = s.retention().Longest(kycbridge.ClassPayloads)
 		case h.Content == kycbridge.ContentQuarantine:
-			all[i].Age = s.retention.Longest(kycbridge.ClassQuarantine)
+			all[i].Age = s.retention().Longest(kycbridge.ClassQuarantine)
 		}
 	}
 	return all, err

@@ -347,7 +347,7 @@ func eachAtOnce(all []uint64, atOnce int, work func(uint64) error) error {
 
 // longestShelf is the longest retention of payloads, accepted or quarantined; 0: unlimited.
 func (s *Store) longestShelf() time.Duration {
-	a, b := s.retention.Longest(kycbridge.ClassPayloads), s.retention.Longest(kycbridge.ClassQuarantine)
+	a, b := s.retention().Longest(kycbridge.ClassPayloads), s.retention().Longest(kycbridge.ClassQuarantine)
 	if a == 0 || b == 0 {
 		return 0
 	}

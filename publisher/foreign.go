@@ -33,7 +33,7 @@ func (s *foreignMessages) countForeign(stream string) {
 
 // Streams are the streams of the store, by name.
 func (s *Store) Streams() (names []string) {
-	for _, stream := range s.wanted {
+	for _, stream := range s.wanted() {
 		names = append(names, stream.config.Name)
 	}
 	return names

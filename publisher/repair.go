@@ -167,9 +167,12 @@ func (c *Connection) maintain(
 func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
-	m.Streams, err = s.createMissing(ctx, s.wanted)
+	m.Streams, err = s.createMissing(ctx, s.wanted())
 	if len(m.Streams) > 0 {
 		s.recent.clear()
+	}
+	if err == nil {
+		err = s.noteLifted(ctx)
 	}
 	if err != nil {
 		return m, err

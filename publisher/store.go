@@ -19,8 +19,9 @@ const publishTimeout = 10 * time.Second
 type Store struct {
 	*Connection
 	names      Names
-	retention  kycbridge.Retention
-	wanted     []stream // required configuration
+	maxBody    int
+	replicas   int
+	keeps      atomic.Pointer[keeping]
 	durables   registry // consumers of this process
 	pulls      pulls
 	turn       sync.Mutex    // held by the goroutine that starts the next pull or restarts deliveries
@@ -52,17 +53,45 @@ type Store struct {
 	dropped    atomic.Int64 // refused callbacks that were not stored
 }
 
+// keeping is how long messages are kept.
+type keeping struct {
+	retention kycbridge.Retention
+	wanted    []stream // the required configuration, which follows from it
+}
+
+func (s *Store) keep(r kycbridge.Retention) {
+	s.keeps.Store(&keeping{r, storeStreams(s.names, s.maxBody, s.replicas, r)})
+}
+
+// KeepLonger applies a retention of payloads that is longer than the one in use: what belongs to a payload, such as its
+// disposition, must not expire before it. The streams are updated soon. A shorter one applies at the next start: an
+// account that is missing from the configuration by mistake would lose that at once.
+func (s *Store) KeepLonger(r kycbridge.Retention) {
+	const class = kycbridge.ClassPayloads
+	was, is := s.retention().Longest(class), r.Longest(class)
+	if was > 0 && (is == 0 || is > was) {
+		s.keep(r)
+		s.requestCheck()
+	}
+}
+
+// retention is how long messages are kept.
+func (s *Store) retention() kycbridge.Retention { return s.keeps.Load().retention }
+
+// wanted is the required configuration of the streams.
+func (s *Store) wanted() []stream { return s.keeps.Load().wanted }
+
 // OpenStore creates or updates the streams of the store and opens them.
 func OpenStore(
 	ctx context.Context, c *Connection, names Names, maxBody, replicas int, retention kycbridge.Retention,
 ) (*Store, error) {
-	s := &Store{Connection: c, names: names, retention: retention,
-		wanted:  storeStreams(names, maxBody, replicas, retention),
+	s := &Store{Connection: c, names: names, maxBody: maxBody, replicas: replicas,
 		shelves: map[kycbridge.Shelf]jetstream.Stream{}}
+	s.keep(retention)
 	if c.lifted == nil { // a repeated attempt continues
 		c.lifted = map[string]uint64{}
 	}
-	if err := c.open(ctx, s.wanted); err != nil {
+	if err := c.open(ctx, s.wanted()); err != nil {
 		return nil, err
 	}
 	var quarantine, refused, keyPages jetstream.Stream
@@ -83,10 +112,8 @@ func OpenStore(
 		s.payloadLog, quarantine, refused
 	s.index.open()
 	s.sealer = newSealer(newPages(c, names, keyPages))
-	for name, first := range c.lifted { // messages that the server removed because of their age are not missing
-		if err := s.setFront(ctx, name, max(first, 1)-1); err != nil {
-			return nil, err
-		}
+	if err := s.noteLifted(ctx); err != nil {
+		return nil, err
 	}
 	c.erasing = s.recordErasing
 	s.payloads, s.quarantine, s.refusals, s.index.writes =
@@ -98,6 +125,18 @@ func OpenStore(
 		s.refusing.Go(s.keepRefused)
 	}
 	return s, nil
+}
+
+// noteLifted records that messages which the server removed because of the age limit of a stream are not missing. That
+// limit was removed by this process.
+func (s *Store) noteLifted(ctx context.Context) error {
+	for name, first := range s.lifted {
+		if err := s.setFront(ctx, name, max(first, 1)-1); err != nil {
+			return err
+		}
+		delete(s.lifted, name)
+	}
+	return nil
 }
 
 // Close ends publishing and the connection. Later refusals are not stored.

@@ -65,7 +65,7 @@ func TestErasedAfterAFailedRead(t *testing.T) {
 	must(t, other.js.DeleteStream(t.Context(), testNames.tombstones()))
 	time.Sleep(erasedDelay)
 	put("e1")
-	_, err := other.createMissing(t.Context(), other.wanted)
+	_, err := other.createMissing(t.Context(), other.wanted())
 	must(t, err)
 	erased := payload("idv-1", "e2", "{}")
 	tombstone := kycbridge.Tombstone{Provider: erased.Provider, Account: erased.Account,

@@ -199,6 +199,7 @@ func (a *App) use(next, before *live) {
 	if a.callbacks != nil {
 		a.callbacks.SetLimits(next.config.callbackLimits())
 	}
+	a.store.KeepLonger(next.config.retention())
 	if a.polling != nil {
 		a.pollAccounts()
 	}
