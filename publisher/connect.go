@@ -51,8 +51,12 @@ type Connection struct {
 	lives int
 
 	foreignMessages
-	forbidden atomic.Bool // the server has denied a request of this user
-	closing   atomic.Bool // Close has been called
+	maxMessage int           // bytes of a message that the server must accept
+	unsafe     unsafeStreams // whose settings were changed while this process uses them
+	forbidden  atomic.Bool   // the server has denied a request of this user
+
+	unreachable warningByReason
+	closing     atomic.Bool // Close has been called
 
 	erasing func(ctx context.Context, stream string, seq uint64) error // nil: erasures are not recorded
 	// lifted are the streams whose age limit this process has removed, with their first sequence at that time.
@@ -70,7 +74,8 @@ const oldestServer = "2.12"
 // "authentication timeout": Dial.Closed reports it.
 func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Connection, error) {
 	log = log.With(zap.String("connection", d.Name))
-	c := &Connection{name: d.Name, checkNeeded: make(chan struct{}, 1), foreignMessages: foreignMessages{log: log}}
+	c := &Connection{name: d.Name, maxMessage: maxMessage, checkNeeded: make(chan struct{}, 1),
+		foreignMessages: foreignMessages{log: log}}
 	c.begin()
 	options := slices.Concat(lasting(d.Name), c.handlers(d, log), d.Options)
 	nc, err := nats.Connect(d.URL, options...)
@@ -155,9 +160,15 @@ func (c *Connection) handlers(d Dial, log *zap.Logger) []nats.Option {
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			refused.reset()
+			c.unreachable.reset()
 			c.begin()
 			c.requestCheck()
 			log.Info("nats connection back", zap.String("url", Redacted(nc.ConnectedUrl())))
+		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			if d.Name != NodesConnection {
+				c.unreachable.warn(log, unreachable, err)
+			}
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			if errors.Is(err, nats.ErrPermissionViolation) {
@@ -192,6 +203,17 @@ func aboutSubscription(sub *nats.Subscription) []zap.Field {
 func deniesCredentials(err error) bool {
 	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) ||
 		errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired)
+}
+
+// unreachable is the log line about a failed attempt to restore a connection.
+const unreachable = "nats cannot be reached, trying again"
+
+// warnUnreachable logs why a lost connection cannot be restored, if that is a failed handshake: the client library
+// reports it to no handler, such as a certificate of the server that is not trusted any more.
+func (c *Connection) warnUnreachable(log *zap.Logger) {
+	if err := c.nc.LastError(); err != nil && !deniesCredentials(err) {
+		c.unreachable.warn(log, unreachable, err)
+	}
 }
 
 // Forbidden reports whether the server has denied a request of this user. A denied request gets no answer,
@@ -260,10 +282,14 @@ func atLeast(version string, major, minor int) bool {
 	return a > major || a == major && b >= minor
 }
 
-// ready reports whether the connection is up and the leader of a stream answers.
+// ready reports whether the connection is up, the server still supports the guarantees, no stream has settings that
+// would break one, and the leader of a stream answers.
 func (c *Connection) ready(ctx context.Context, stream string) error {
 	if !c.nc.IsConnected() {
-		return errors.New("not connected")
+		return fmt.Errorf("not connected: %w", cmp.Or(c.nc.LastError(), nats.ErrDisconnected))
+	}
+	if err := errors.Join(fit(c.nc, c.maxMessage), c.unsafe.fault()); err != nil {
+		return err
 	}
 	if _, err := c.js.Stream(ctx, stream); err != nil {
 		return fmt.Errorf("stream %s does not answer", stream)

@@ -87,8 +87,8 @@ func (b *Bus) Ready(ctx context.Context) error {
 	if err := b.disk.unready(b.names.events()); err != nil {
 		return err
 	}
-	if b.events.health.failed() {
-		return errors.New("the last event was not acknowledged")
+	if err := b.events.health.fault("the last event"); err != nil {
+		return err
 	}
 	return b.ready(ctx, b.names.events())
 }

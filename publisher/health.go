@@ -1,8 +1,11 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +28,15 @@ type health struct {
 	mu          sync.Mutex
 	first, last time.Time     // failed writes since the last good one
 	counts      time.Duration // for how long the last failed write counts: recent or momentary
+	why         error         // of the last failed write
+}
+
+// takesNothing are the codes with which a server refuses every write, although it reports them as faults of the
+// request.
+var takesNothing = []jetstream.ErrorCode{
+	10002, // a limit of the account is reached
+	10109, // the stream is sealed
+	10120, // the account has no limits for streams with this number of replicas
 }
 
 // note records the outcome of a write that started at a time. It ignores outcomes that prove nothing about the disk:
@@ -38,9 +50,10 @@ func (h *health) note(began time.Time, pub *jetstream.PubAck, err error) {
 	case err == nil && (pub == nil || !pub.Duplicate):
 		h.first, h.last = time.Time{}, time.Time{}
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, nats.ErrMaxPayload), errors.As(err, &refused) &&
-		refused.Code < 500, errors.Is(err, kycbridge.ErrConflict), errors.Is(err, errOutdated):
+		refused.Code < 500 && !slices.Contains(takesNothing, refused.ErrorCode),
+		errors.Is(err, kycbridge.ErrConflict), errors.Is(err, errOutdated):
 	default:
-		h.last, h.counts = time.Now(), recent
+		h.last, h.counts, h.why = time.Now(), recent, err
 		if unanswered(err) {
 			h.counts = momentary
 		}
@@ -67,6 +80,16 @@ func (h *health) failingFor() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.last.Sub(h.first)
+}
+
+// fault is why writes have failed recently; nil if they have not.
+func (h *health) fault(what string) error {
+	if !h.failed() {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return fmt.Errorf("%s was not acknowledged: %w", what, cmp.Or(h.why, nats.ErrTimeout))
 }
 
 // failing reports whether no write has succeeded since one failed.

@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,23 @@ func TestUnansweredWrites(t *testing.T) {
 		if h.failed() != c.failed {
 			t.Errorf("%s: %s after it the store counts as failed: %t", name, 2*momentary, h.failed())
 		}
+	}
+}
+
+// TestALimitOfTheAccountIsAFailure: a server that refuses every write is not ready, also if it reports that as a fault
+// of the request, and the reason is known.
+func TestALimitOfTheAccountIsAFailure(t *testing.T) {
+	for _, code := range takesNothing {
+		var h health
+		h.note(time.Now(), nil, &jetstream.APIError{Code: 400, ErrorCode: code, Description: "limit reached"})
+		if err := h.fault("the last write"); err == nil || !strings.Contains(err.Error(), "limit reached") {
+			t.Errorf("%d: %v", code, err)
+		}
+	}
+	var h health
+	h.note(time.Now(), nil, &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence})
+	if err := h.fault("the last write"); err != nil {
+		t.Errorf("a lost compare-and-set: %v", err)
 	}
 }
 

@@ -134,6 +134,7 @@ func (c *Connection) maintain(
 			return
 		}
 		if !c.Connected() {
+			c.warnUnreachable(log)
 			continue // CheckNeeded receives again when the connection is restored
 		}
 		attempt, cancel := context.WithTimeout(ctx, openTimeout)
@@ -250,10 +251,16 @@ func (b *Bus) Repair(ctx context.Context) (m Repaired, err error) {
 	return m, err
 }
 
-// createMissing creates the missing streams and returns their names.
+// createMissing creates the missing streams and returns their names. A stream that has become unsafe is no error: it is
+// logged and not ready, and everything else is still repaired, because it is in use.
 func (c *Connection) createMissing(ctx context.Context, wanted []stream) (made []string, err error) {
+	var found []error
 	for _, want := range wanted {
 		isNew, err := c.ensure(ctx, want)
+		if _, ok := errors.AsType[unsafeStream](err); ok {
+			found = append(found, err)
+			continue
+		}
 		if err != nil {
 			return made, err
 		}
@@ -261,6 +268,7 @@ func (c *Connection) createMissing(ctx context.Context, wanted []stream) (made [
 			made = append(made, want.config.Name)
 		}
 	}
+	c.unsafe.note(c.log, found)
 	return made, nil
 }
 

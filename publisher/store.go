@@ -1,8 +1,8 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -159,8 +159,8 @@ func (s *Store) Ready(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.payloads.health.failed() || s.quarantine.health.failed() {
-		return errors.New("the last write was not acknowledged")
+	if err := cmp.Or(s.payloads.health.fault("the last write"), s.quarantine.health.fault("the last write")); err != nil {
+		return err
 	}
 	return s.ready(ctx, s.names.payloads())
 }

@@ -190,8 +190,7 @@ func (c *Connection) ensure(ctx context.Context, want stream) (made bool, err er
 		return false, err
 	}
 	if broken := brokenPromises(config, want); len(broken) > 0 {
-		return false, fmt.Errorf("stream %s exists with settings that would lose or double messages:\n  %s", name,
-			strings.Join(broken, "\n  "))
+		return false, unsafeStream{name, broken}
 	}
 	updated := broughtUp(config, want)
 	if !reflect.DeepEqual(updated, config) {

@@ -1,0 +1,51 @@
+package publisher
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// edited changes the settings of a stream, as an operator does.
+func edited(t *testing.T, c *Connection, name string, change func(*jetstream.StreamConfig)) {
+	t.Helper()
+	stream, err := c.js.Stream(t.Context(), name)
+	must(t, err)
+	config := stream.CachedInfo().Config
+	change(&config)
+	_, err = c.js.UpdateStream(t.Context(), config)
+	must(t, err)
+}
+
+// TestAnEditedStreamIsNotReady: a setting that a start refuses makes a running process unready until it is corrected,
+// and the reason contains the correction. Everything else is still repaired.
+func TestAnEditedStreamIsNotReady(t *testing.T) {
+	_, store, bus := start(t, t.TempDir())
+	small := func(c *jetstream.StreamConfig) { c.Discard, c.MaxBytes = jetstream.DiscardOld, 1<<20 }
+	back := func(c *jetstream.StreamConfig) { c.Discard, c.MaxBytes = jetstream.DiscardNew, -1 }
+	edited(t, store.Connection, testNames.payloads(), small)
+	edited(t, bus.Connection, testNames.events(), small)
+	must(t, store.js.DeleteStream(t.Context(), testNames.starts()))
+	if repaired, err := store.Repair(t.Context()); err != nil || len(repaired.Streams) != 1 {
+		t.Errorf("%+v, %v", repaired, err)
+	}
+	_, err := bus.Repair(t.Context())
+	must(t, err)
+	for name, ready := range map[string]error{
+		testNames.payloads(): store.Ready(t.Context()), testNames.events(): bus.Ready(t.Context())} {
+		if ready == nil || !strings.Contains(ready.Error(), "nats stream edit "+name+" --discard=new") {
+			t.Errorf("%s: %v", name, ready)
+		}
+	}
+	edited(t, store.Connection, testNames.payloads(), back)
+	edited(t, bus.Connection, testNames.events(), back)
+	for range 2 {
+		_, err = store.Repair(t.Context())
+		must(t, err)
+		_, err = bus.Repair(t.Context())
+		must(t, err)
+	}
+	must(t, store.Ready(t.Context()))
+	must(t, bus.Ready(t.Context()))
+}
