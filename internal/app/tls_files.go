@@ -141,7 +141,7 @@ func readCertificates(key, file string) (raw []byte, chain []*x509.Certificate, 
 		return nil, nil, &tlsFault{key, "holds no certificate in PEM",
 			"write one that begins with -----BEGIN CERTIFICATE-----"}
 	}
-	if begun > 0 { // the others would be in use without it: senders without an intermediate, clients of one authority refused
+	if begun > 0 { // without it senders would miss an intermediate, or clients of an authority would be refused
 		return nil, nil, &tlsFault{key, "holds a block that cannot be read: the file is cut, or was damaged",
 			"write the whole file"}
 	}
