@@ -92,11 +92,11 @@ func NewCallbacks(o CallbackOptions) *Callbacks {
 	h.unknownAccounts = sampler{limit: rate.NewLimiter(rate.Every(unknownAccountInterval), 1)}
 	h.echo.POST(CallbackPath, h.handle(h.receive))
 	h.echo.POST(CallbackPath+"/", h.handle(h.receive))
-	h.echo.RouteNotFound(CallbackPath, h.handle(wrongMethod)) // the path matches, the method does not
-	h.echo.RouteNotFound(CallbackPath+"/", h.handle(wrongMethod))
+	h.echo.RouteNotFound(CallbackPath, h.handle(h.wrongMethod)) // the path matches, the method does not
+	h.echo.RouteNotFound(CallbackPath+"/", h.handle(h.wrongMethod))
 	for _, path := range []string{TokenPath, TokenPath + "/"} {
 		h.echo.POST(path, h.token)
-		h.echo.RouteNotFound(path, h.handle(wrongMethod))
+		h.echo.RouteNotFound(path, h.handle(h.wrongMethod))
 	}
 	missed := h.handle(h.noRoute)
 	// handle responds itself: only errors of the router get here.
@@ -284,8 +284,16 @@ func query(u *url.URL) url.Values {
 	return u.Query()
 }
 
-func wrongMethod(c echo.Context, _ *requestLog) (kycbridge.Receipt, error) {
+// wrongMethod refuses every method but POST. The log and the metrics name the account of the path: its provider may be
+// set up with another method.
+func (h *Callbacks) wrongMethod(c echo.Context, t *requestLog) (kycbridge.Receipt, error) {
 	c.Response().Header().Set("Allow", http.MethodPost)
+	// The router keeps no parameters of a path whose method does not match.
+	if parts := strings.Split(c.Request().URL.Path, "/"); len(parts) >= 4 {
+		if account, err := h.options.Accounts.Find(parts[2], parts[3]); err == nil {
+			t.account = account
+		}
+	}
 	return kycbridge.Receipt{}, errMethod
 }
 

@@ -451,6 +451,26 @@ func TestObserve(t *testing.T) {
 	}
 }
 
+// TestWrongMethodNamesTheAccount: a provider that is set up with another method than POST shows in the log and the
+// metrics of its account.
+func TestWrongMethodNamesTheAccount(t *testing.T) {
+	var got []Outcome
+	core, logs := observer.New(zap.WarnLevel)
+	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept),
+		Logger: zap.New(core), Observe: func(o Outcome) { o.Duration = 0; got = append(got, o) }})
+	for _, path := range []string{acme, acme + "/", "/webhooks/ondato/made-up", TokenPath} {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("PUT", path, strings.NewReader("{}")))
+	}
+	named := Outcome{Provider: "ondato", Account: "acme", Outcome: "method_not_allowed"}
+	unnamed := Outcome{Provider: "unknown", Account: "unknown", Outcome: "method_not_allowed"}
+	if diff := cmp.Diff([]Outcome{named, named, unnamed, unnamed}, got); diff != "" {
+		t.Error(diff)
+	}
+	if lines := logs.FilterField(zap.String("account", "acme")).Len(); lines != 2 {
+		t.Errorf("%d lines in the log", lines)
+	}
+}
+
 func BenchmarkReceive(b *testing.B) {
 	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept)})
 	for _, size := range []int{1536, 12288} {
