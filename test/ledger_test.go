@@ -89,6 +89,15 @@ func TestLedger(t *testing.T) {
 		"--why", "request"); code != 0 {
 		t.Fatalf("purge: %s", stderr)
 	}
+	after := filepath.Join(dir, "after.zip")
+	if code, _, stderr := run(t, "kycbridge", "payloads", "bundle", "--config", b.config, "--verification", one,
+		"-o", after, "--why", "case 4711"); code != 0 {
+		t.Fatalf("bundle of an erased verification: %s", stderr)
+	}
+	if code, said := verify(after); code != 0 || !strings.Contains(said, "0 payloads and 0 events") ||
+		!strings.Contains(said, "was erased at ") {
+		t.Errorf("the bundle of an erased verification: %d, %s", code, said)
+	}
 	report := func() (int, string) {
 		code, stdout, stderr := run(t, "kycbridge", "payloads", "report", "--config", b.config, "--checkpoint", checkpoint)
 		return code, stdout + stderr

@@ -163,23 +163,37 @@ func printVerified(w io.Writer, v bundle.Verified, asJSON bool) error {
 		counts[m.Kind]++
 	}
 	if asJSON {
-		return line(w, map[string]any{"proven": true, "verification_id": v.About.VerificationID,
-			"provider": v.About.Provider, "account": v.About.Account, "made_at": v.About.MadeAt, "made_by": v.About.MadeBy,
-			"reason": v.About.Reason, "payloads": counts[ledger.Payload], "events": counts[ledger.Event],
-			"accesses": counts[ledger.Access], "log": v.Signed.Origin, "log_size": v.Signed.Size, "log_signed_at": v.Signed.At})
+		return line(w, verifiedJSON(v, counts))
+	}
+	erased := ""
+	if at := v.About.ErasedAt; !at.IsZero() {
+		erased = "\n- The verification was erased at " + at.UTC().Format(time.RFC3339) +
+			": what was stored before is not in the bundle."
 	}
 	_, err := fmt.Fprintf(w, `proven: %s of %s %s, verification %s
 
 - %s and %s, their headers and bodies included, are byte for byte those that %s
   had stored when its log of %d entries was signed at %s.
 - %s of the access log about this verification likewise.
-- The bundle was made at %s by %s, for: %s. Nothing in it was changed since.
+- The bundle was made at %s by %s, for: %s. Nothing in it was changed since.%s
 
 Not proven: that the provider's statements are true, that nothing was erased or had expired
 before, and what happened after the log was signed.
 `, "the record", v.About.Provider, v.About.Account, v.About.VerificationID,
 		plural(counts[ledger.Payload], "payload"), plural(counts[ledger.Event], "event"), v.Signed.Origin, v.Signed.Size,
 		v.Signed.At.UTC().Format(time.RFC3339), plural(counts[ledger.Access], "record"),
-		v.About.MadeAt.UTC().Format(time.RFC3339), printable(v.About.MadeBy), printable(v.About.Reason))
+		v.About.MadeAt.UTC().Format(time.RFC3339), printable(v.About.MadeBy), printable(v.About.Reason), erased)
 	return err
+}
+
+// verifiedJSON is what a bundle proves, for --json.
+func verifiedJSON(v bundle.Verified, counts map[ledger.Kind]int) map[string]any {
+	said := map[string]any{"proven": true, "verification_id": v.About.VerificationID,
+		"provider": v.About.Provider, "account": v.About.Account, "made_at": v.About.MadeAt, "made_by": v.About.MadeBy,
+		"reason": v.About.Reason, "payloads": counts[ledger.Payload], "events": counts[ledger.Event],
+		"accesses": counts[ledger.Access], "log": v.Signed.Origin, "log_size": v.Signed.Size, "log_signed_at": v.Signed.At}
+	if !v.About.ErasedAt.IsZero() {
+		said["erased_at"] = v.About.ErasedAt
+	}
+	return said
 }

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"kycbridge"
 	"kycbridge/internal/archive"
 	"kycbridge/internal/bundle"
 	"kycbridge/internal/ledger"
@@ -126,12 +127,24 @@ func MakeBundle(
 		return nil, 0, err
 	}
 	about.Provider, about.Account, about.Mapping, about.MadeAt = k.Provider, k.Account, Mapping, time.Now().UTC()
+	if about.ErasedAt, err = erasedAt(ctx, a, k); err != nil {
+		return nil, 0, err
+	}
 	b := bundle.Bundle{About: about, Checkpoint: signed}
 	for _, p := range proven {
 		b.Messages = append(b.Messages, bundle.Message{Message: p.Message, Leaf: p.Leaf, Proof: p.Proof, Body: p.Body})
 	}
 	made, err = bundle.Write(b, s.signing.Private())
 	return made, unproven, err
+}
+
+// erasedAt is when a verification was erased the last time; zero if it was not.
+func erasedAt(ctx context.Context, a *archive.Archive, k kycbridge.Key) (time.Time, error) {
+	erased, err := a.Tombstones.Tombstone(ctx, k)
+	if err != nil || erased == nil {
+		return time.Time{}, err
+	}
+	return erased.At.UTC(), nil
 }
 
 // VerifierKey is the public key of the log in the format of signed notes.

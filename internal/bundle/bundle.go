@@ -41,6 +41,8 @@ type About struct {
 	Reason         string    `json:"reason"`
 	Mapping        string    `json:"mapping"` // version of the mappings that made the events
 	Program        string    `json:"program"` // version of kycbridge
+	// ErasedAt is when the verification was erased; zero if it was not. Earlier payloads and events are gone.
+	ErasedAt time.Time `json:"erased_at,omitzero"`
 }
 
 // Message is a stored message with its proof.

@@ -217,7 +217,27 @@ func TestPage(t *testing.T) {
 			t.Errorf("the page contains %q", no)
 		}
 	}
+	if bytes.Contains(page, []byte("erased")) {
+		t.Error("the page says that the verification was erased")
+	}
 	if n := bytes.Count(page, []byte("<tr>")); n < 18 {
 		t.Error(fmt.Sprint("only ", n, " rows"))
+	}
+}
+
+// TestPageOfErased: what was erased is not called expired.
+func TestPageOfErased(t *testing.T) {
+	about := About{ErasedAt: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}
+	page, err := Bundle{About: about}.page()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"2026-03-02 09:00:00 UTC", "none: they were erased"} {
+		if !bytes.Contains(page, []byte(want)) {
+			t.Errorf("the page does not contain %q", want)
+		}
+	}
+	if bytes.Contains(page, []byte("expired")) {
+		t.Error("the page says that payloads have expired")
 	}
 }

@@ -34,11 +34,15 @@ func (b Bundle) page() ([]byte, error) {
 	view := struct {
 		About      About
 		Made       string
+		Erased     string // "" if the verification was not erased
 		Payloads   []payloadRow
 		Events     []eventRow
 		Accesses   []accessRow
 		Checkpoint string
 	}{About: b.About, Made: moment(b.About.MadeAt), Checkpoint: string(b.Checkpoint)}
+	if !b.About.ErasedAt.IsZero() {
+		view.Erased = moment(b.About.ErasedAt)
+	}
 	for i, m := range b.Messages {
 		file := name(i+1, m.Kind)
 		switch m.Kind {
