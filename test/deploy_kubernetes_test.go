@@ -132,6 +132,7 @@ type (
 	serviceSpec struct {
 		ClusterIP                string `yaml:"clusterIP"`
 		PublishNotReadyAddresses bool   `yaml:"publishNotReadyAddresses"`
+		SessionAffinity          string `yaml:"sessionAffinity"`
 		Selector                 labels
 		Ports                    []servicePort
 	}
