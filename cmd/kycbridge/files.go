@@ -109,13 +109,16 @@ func keepAccess(part *os.File, replaced string) error {
 	return part.Chmod(before.Mode().Perm())
 }
 
-// syncFolder makes the name of a new file durable.
+// syncFolder makes the name of a new file durable, where the file system can.
 func syncFolder(name string) error {
 	folder, err := os.Open(filepath.Dir(name))
 	if err != nil {
 		return err
 	}
-	return errors.Join(folder.Sync(), folder.Close())
+	if err = folder.Sync(); errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	return cmp.Or(err, folder.Close())
 }
 
 // errNoName is the error of an empty file name, such as an unset variable of a script.
@@ -158,6 +161,15 @@ func inputName(name string) string {
 		return "standard input"
 	}
 	return name
+}
+
+// namesFile refuses "-" as the name of a file to write: a file of that name would be made, though standard output is
+// meant.
+func namesFile(name string) error {
+	if name == "-" {
+		return errors.New("this is not written to standard output: name a file, or ./- for one that is called -")
+	}
+	return nil
 }
 
 // readInput reads a file of at most limit bytes, or stdin for "-".

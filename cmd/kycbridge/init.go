@@ -102,7 +102,7 @@ func unless(good bool, problem string) string {
 
 // ask asks the questions without a flag, at a terminal, and checks all answers.
 func (o *initFlags) ask(cmd *cobra.Command) error {
-	if o.file == "" || strings.HasSuffix(o.file, "/") {
+	if o.file == "" || o.file == "-" || strings.HasSuffix(o.file, "/") {
 		return fmt.Errorf("--output: %q does not name a file; write one such as kycbridge.yaml", o.file)
 	}
 	for _, taken := range []string{o.file, filepath.Join(filepath.Dir(o.file), "secrets")} {

@@ -81,6 +81,9 @@ line instead: processes that read the file then know the key before it is used.`
 
 // addKey writes a line into a key file, which is replaced as a whole.
 func addKey(file, line string, second bool) error {
+	if err := namesFile(file); err != nil {
+		return err
+	}
 	before, err := readInput(file, nil, largestKeyFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

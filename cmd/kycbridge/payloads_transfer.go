@@ -55,7 +55,7 @@ the store. Credentials of refused ones are left out. The access log records who 
 	}
 	f.add(cmd.Flags(), append(selecting, "limit")...)
 	o.addWhy(cmd, "")
-	cmd.Flags().StringVarP(&file, "output", "o", "", "write to this `file`, which is created only when it is complete")
+	cmd.Flags().StringVarP(&file, "output", "o", "", "write to this `file`, which is created only when it is complete; - is standard output, the default")
 	return cmd
 }
 
@@ -70,7 +70,7 @@ func export(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 		}
 		return n, err
 	}
-	if file == "" {
+	if file == "" || file == "-" {
 		n, err := write(cmd.OutOrStdout())
 		if err == nil {
 			note(cmd, "%s exported", plural(n, "payload"))
@@ -87,6 +87,9 @@ func export(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 
 // wholeFile writes a new file that appears only when it is complete.
 func wholeFile(name string, write func(io.Writer) error) error {
+	if err := namesFile(name); err != nil {
+		return err
+	}
 	if _, err := os.Lstat(name); err == nil {
 		return existing(name)
 	}
