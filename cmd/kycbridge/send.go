@@ -55,7 +55,7 @@ A case that was sent before is a duplicate: its ids are always the same.`,
 		ValidArgsFunction: completeCases,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				return listCases(cmd.OutOrStdout(), args[0])
+				return listCases(cmd.OutOrStdout(), args[0], o.asJSON)
 			}
 			body, err := bodyOf(args[0], args[1], cmd.InOrStdin())
 			if err != nil {
@@ -70,7 +70,7 @@ A case that was sent before is a duplicate: its ids are always the same.`,
 	f.StringVar(&o.account, "account", "", "`name` of the account, if the provider has several")
 	f.StringVar(&o.url, "url", "", "`address` of the running kycbridge; without it listen of the configuration")
 	o.tls.add(f, "")
-	f.BoolVar(&o.asJSON, "json", false, "print the answer as JSON")
+	f.BoolVar(&o.asJSON, "json", false, "print the answer as JSON; without a case, one object for each case")
 	return cmd
 }
 
@@ -97,10 +97,15 @@ func casesOf(provider string) (cases []fixture.Case) {
 	return cases
 }
 
-// listCases prints the cases of a provider.
-func listCases(w io.Writer, provider string) error {
+// listCases prints the cases of a provider, one per line.
+func listCases(w io.Writer, provider string, asJSON bool) (err error) {
 	for _, c := range casesOf(provider) {
-		if _, err := fmt.Fprintln(w, c.Name); err != nil {
+		if asJSON {
+			err = line(w, map[string]string{"case": c.Name})
+		} else {
+			_, err = fmt.Fprintln(w, c.Name)
+		}
+		if err != nil {
 			return err
 		}
 	}
