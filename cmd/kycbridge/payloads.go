@@ -61,7 +61,11 @@ func (o *payloadFlags) reach(
 	cmd *cobra.Command, remote func(context.Context, *apiClient) error, local func(context.Context, store) error,
 ) error {
 	if !o.remote() {
-		return o.with(cmd, local)
+		err := o.with(cmd, local)
+		if errors.Is(err, app.ErrForbidden) {
+			err = fmt.Errorf("%w, or use its API with --api and --token-file", err)
+		}
+		return err
 	}
 	if o.file != "" || o.access != (app.StoreAccess{}) {
 		return usage(cmd, "--api and --token-file use a running process, which has its own configuration and store; omit "+

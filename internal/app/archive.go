@@ -102,6 +102,9 @@ func (s *system) newNormalizer(bus *publisher.Bus, accounts kycbridge.AccountFin
 	}
 }
 
+// ErrForbidden: the files of the store belong to another user.
+var ErrForbidden = errors.New("this user may not read")
+
 // OpenArchive opens the stored-payload tool without a running app. closeAll closes it.
 func OpenArchive(
 	ctx context.Context, config *Config, access StoreAccess, log *zap.Logger,
@@ -156,8 +159,7 @@ func (s *system) reach(ctx context.Context, access StoreAccess) error {
 	}
 	switch _, err := os.Stat(filepath.Join(c.DataDir, "jetstream")); {
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("this user may not read data_dir %s: run the command as the user that runs serve, or use its API "+
-			"with --api", c.DataDir)
+		return fmt.Errorf("%w data_dir %s: run the command as the user that runs serve", ErrForbidden, c.DataDir)
 	case err != nil:
 		return fmt.Errorf("there is no store in data_dir %s: name the directory that serve uses", c.DataDir)
 	}
