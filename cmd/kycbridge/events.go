@@ -60,38 +60,49 @@ none of the private keys decrypts is printed as it is, and the command ends with
   kycbridge events --decrypt ./consumer.pem --json -n 1
   kycbridge events --url nats://nats.example.com:4222 --user onboarding --password-file ./password --follow --json`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if o.Since, err = parseSince(o.since, time.Now()); err != nil {
-				return usage(cmd, err.Error())
-			}
-			if err = cmp.Or(noneEmpty(cmd.Flags()), o.check(), readable(&o.ReadOptions)); err != nil {
-				return usage(cmd, err.Error())
-			}
-			d := decrypter{complain: cmd.ErrOrStderr()}
-			if d.keys, err = readPrivateKeys(o.decrypt); err != nil {
-				return err
-			}
-			if o.eventFilter != (eventFilter{}) {
-				o.Match = func(body []byte) bool { return o.has(d.try(body)) }
-			}
-			if o.keys != "" {
-				keys, err := readKeySet(cmd.Context(), &o.keysTLS, o.keys)
-				if err != nil {
-					return err
-				}
-				o.Check = checkSignature(keys)
-			}
-			s := screenOf(cmd.OutOrStdout(), environ)
-			if s.width > 0 && !o.Follow && !o.asJSON && !cmd.Flags().Changed("newest") {
-				o.Newest = screenful
-			}
-			out := printer{screen: s, asJSON: o.asJSON, account: 12}
-			err = app.ReadEvents(cmd.Context(), o.ReadOptions, d.wrap(out.print))
-			return cmp.Or(fromNATS(err, otherURL), d.result())
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, environ) },
 	}
 	o.add(cmd.Flags())
 	return cmd
+}
+
+// run reads the events and prints them.
+func (o *eventFlags) run(cmd *cobra.Command, environ []string) (err error) {
+	if o.Since, err = parseSince(o.since, time.Now()); err != nil {
+		return usage(cmd, err.Error())
+	}
+	if err = cmp.Or(noneEmpty(cmd.Flags()), o.check(), readable(&o.ReadOptions)); err != nil {
+		return usage(cmd, err.Error())
+	}
+	d := decrypter{complain: cmd.ErrOrStderr()}
+	if d.keys, err = readPrivateKeys(o.decrypt); err != nil {
+		return err
+	}
+	if o.eventFilter != (eventFilter{}) {
+		o.Match = func(body []byte) bool { return o.has(d.try(body)) }
+	}
+	if o.keys != "" {
+		keys, err := readKeySet(cmd.Context(), &o.keysTLS, o.keys)
+		if err != nil {
+			return err
+		}
+		o.Check = checkSignature(keys)
+	}
+	s := screenOf(cmd.OutOrStdout(), environ)
+	if s.width > 0 && !o.Follow && !o.asJSON && !cmd.Flags().Changed("newest") {
+		o.Newest = screenful
+	}
+	out := printer{screen: s, asJSON: o.asJSON, account: 12}
+	ctx, stop := cmd.Context(), func() {}
+	if o.Follow {
+		ctx, stop = untilUnread(ctx, cmd.OutOrStdout())
+	}
+	defer stop()
+	err = app.ReadEvents(ctx, o.ReadOptions, d.wrap(out.print))
+	if ctx.Err() != nil && cmd.Context().Err() == nil {
+		err = nil // nobody reads the output any more
+	}
+	return cmp.Or(fromNATS(err, otherURL), d.result())
 }
 
 // add adds the flags, in the order in which help shows them.

@@ -113,7 +113,10 @@ func (f *listFlags) list(ctx context.Context, cmd *cobra.Command, s screen, filt
 	case f.newest > 0:
 		n, err = f.newestFirst(ctx, s, filter, from, print)
 	case f.follow:
-		err = following(ctx, filter, from, func(e archive.Entry) error { return errors.Join(counted(e), flush()) })
+		read, stop := untilUnread(ctx, cmd.OutOrStdout())
+		err = following(read, filter, from, func(e archive.Entry) error { return errors.Join(counted(e), flush()) })
+		err = cmp.Or(read.Err(), err) // an ended context may have shown as an error of the store
+		stop()
 	default:
 		err = from(ctx, filter, counted)
 	}
