@@ -102,7 +102,7 @@ func (s *system) newNormalizer(bus *publisher.Bus, accounts kycbridge.AccountFin
 	}
 }
 
-// ErrForbidden: the files of the store belong to another user.
+// ErrForbidden is wrapped by the error of a store whose files belong to another user.
 var ErrForbidden = errors.New("this user may not read")
 
 // OpenArchive opens the stored-payload tool without a running app. closeAll closes it.
