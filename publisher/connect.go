@@ -49,6 +49,7 @@ type Connection struct {
 	// down cancels the context up.
 	down  context.CancelFunc
 	lives int
+	lost  time.Time // when the connection was last lost
 
 	foreignMessages
 	maxMessage int           // bytes of a message that the server must accept
@@ -167,7 +168,7 @@ func (c *Connection) handlers(d Dial, log *zap.Logger) []nats.Option {
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
 			if d.Name != NodesConnection {
-				c.unreachable.warn(log, unreachable, err)
+				c.warnUnreachable(log, err)
 			}
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
@@ -205,14 +206,17 @@ func deniesCredentials(err error) bool {
 		errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired)
 }
 
-// unreachable is the log line about a failed attempt to restore a connection.
-const unreachable = "nats cannot be reached, trying again"
+// unreachableAfter is for how long a connection is lost before the reason is logged: a server that restarts is back
+// sooner.
+const unreachableAfter = 5 * time.Second
 
-// warnUnreachable logs why a lost connection cannot be restored, if that is a failed handshake: the client library
-// reports it to no handler, such as a certificate of the server that is not trusted any more.
-func (c *Connection) warnUnreachable(log *zap.Logger) {
-	if err := c.nc.LastError(); err != nil && !deniesCredentials(err) {
-		c.unreachable.warn(log, unreachable, err)
+// warnUnreachable logs why a lost connection cannot be restored.
+func (c *Connection) warnUnreachable(log *zap.Logger, err error) {
+	c.mu.Lock()
+	isLong := c.up.Err() != nil && time.Since(c.lost) >= unreachableAfter
+	c.mu.Unlock()
+	if isLong && err != nil && !deniesCredentials(err) {
+		c.unreachable.warn(log, "nats cannot be reached, trying again", err)
 	}
 }
 
@@ -239,6 +243,9 @@ func (c *Connection) life() int {
 func (c *Connection) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.up.Err() == nil {
+		c.lost = time.Now()
+	}
 	c.down()
 }
 

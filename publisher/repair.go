@@ -134,7 +134,8 @@ func (c *Connection) maintain(
 			return
 		}
 		if !c.Connected() {
-			c.warnUnreachable(log)
+			// The client library reports a failed handshake to no handler, such as a certificate that is not trusted.
+			c.warnUnreachable(log, c.nc.LastError())
 			continue // CheckNeeded receives again when the connection is restored
 		}
 		attempt, cancel := context.WithTimeout(ctx, openTimeout)

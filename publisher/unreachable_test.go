@@ -48,7 +48,7 @@ func TestWhyNATSCannotBeReached(t *testing.T) {
 		}
 		return found
 	}
-	wait.For(t, 10*time.Second, "the refused connection", func() bool { return len(reasons()) > 0 })
+	wait.For(t, 2*unreachableAfter, "the refused connection", func() bool { return len(reasons()) > 0 })
 	run(port, pki.NewAuthority(t, "unknown").Server(t).TLS(t))
 	const unknown = "nats: tls error: tls: failed to verify certificate: x509: certificate signed by unknown authority"
 	ctx, cancel := context.WithCancel(t.Context())
