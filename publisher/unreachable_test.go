@@ -19,6 +19,7 @@ import (
 // TestWhyNATSCannotBeReached: after a connection is lost, the log contains why the next attempts fail, each reason
 // once.
 func TestWhyNATSCannotBeReached(t *testing.T) {
+	t.Parallel()
 	run := func(port int, certificates ...tls.Certificate) *server.Server {
 		o := &server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true}
 		if len(certificates) > 0 {
