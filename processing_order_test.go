@@ -150,3 +150,43 @@ func TestManyLateVerdicts(t *testing.T) {
 		t.Errorf("%d bodies mapped for %d payloads", mapped, verdicts)
 	}
 }
+
+// TestOpenFactsBeforeOurEnd: a body that was received before the deadline and is processed after it, because its worker
+// was paused, does not open the session again: nobody polls it any more. A result in such a body counts.
+func TestOpenFactsBeforeOurEnd(t *testing.T) {
+	cases := map[string]struct {
+		of   Observation
+		want event.Status
+	}{
+		"progress":  {progress(event.StatusProcessing), event.StatusExpired},
+		"a review":  {byHuman(event.OutcomeReview), event.StatusExpired},
+		"a request": {resubmit(), event.StatusExpired},
+		"an end":    {ended(event.StatusAbandoned), event.StatusAbandoned},
+		"a verdict": {byHuman(event.OutcomeApproved), event.StatusCompleted},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			first, body := fact(0, progress(event.StatusInProgress)), fact(1, c.of)
+			later := fact(3, progress(event.StatusProcessing))
+			end := notice(2, NoticeDeadline)
+			for n, f := range []*Fact{&first, &body, &end, &later} {
+				f.Payload.ID = fmt.Sprint("p", n)
+				f.ProviderStatus = map[string]any{"status": fmt.Sprint("word ", n)}
+			}
+			for order, facts := range map[string][]Fact{"log": {first, body, end}, "late": {first, end, body}} {
+				var last *Revision
+				for _, f := range facts {
+					if next, _, noEvent := Next(last, f); noEvent == "" {
+						last = &next
+					}
+				}
+				if last.Status != c.want {
+					t.Errorf("%s: ended as %s", order, ends(last))
+				}
+				if next, _, _ := Next(last, later); c.want == event.StatusExpired && next.Status.Closed() {
+					t.Errorf("%s: a later statement of the provider does not open it", order)
+				}
+			}
+		})
+	}
+}
