@@ -426,7 +426,8 @@ func (n *Normalizer) processFollowing(ctx context.Context, k Key, p Payload, f F
 				ahead.late = append(ahead.late, late.by)
 			}
 		}
-		if due = nil; len(behind) == 0 {
+		due = nil
+		if len(behind) == 0 {
 			return nil
 		}
 		p, behind = behind[0], behind[1:]

@@ -137,16 +137,23 @@ func lost(t *testing.T, b *bridge, file string) {
 	}
 }
 
+// withMasterKey is a running process that has stored three payloads with a master key of a file, and a newer key.
+func withMasterKey(t *testing.T) (b *bridge, file, older, newer string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "master.keys")
+	older, newer = newMasterKey(t, "older"), newMasterKey(t, "newer")
+	b = newBridge(t, "encryption: {key_file: "+file+"}\n"+oneAccount)
+	writeFile(t, file, older)
+	b.start(t)
+	b.approve(t, 1, 3)
+	return b, file, older, newer
+}
+
 // TestMasterKeysChangeWithoutARestart: a running process applies new master keys, and refuses a file without a key
 // that stored payloads need.
 func TestMasterKeysChangeWithoutARestart(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "master.keys")
-	older, newer := newMasterKey(t, "older"), newMasterKey(t, "newer")
-	b := newBridge(t, "encryption: {key_file: "+file+"}\n"+oneAccount)
-	writeFile(t, file, older)
-	b.start(t)
-	b.approve(t, 1, 3)
+	b, file, older, newer := withMasterKey(t)
 	applied := 0.0
 	change := func(text, result string) {
 		t.Helper()
@@ -195,12 +202,7 @@ func TestMasterKeysChangeWithoutARestart(t *testing.T) {
 // without another change of the files, and is reported once.
 func TestARefusedReloadIsRepeated(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "master.keys")
-	older, newer := newMasterKey(t, "older"), newMasterKey(t, "newer")
-	b := newBridge(t, "encryption: {key_file: "+file+"}\n"+oneAccount)
-	writeFile(t, file, older)
-	b.start(t)
-	b.approve(t, 1, 3)
+	b, file, older, newer := withMasterKey(t)
 	b.settled(t, 20*time.Second)
 	reloads := func(result string) float64 {
 		n, _ := b.metric(`kycbridge_config_reloads_total{result="` + result + `"}`)

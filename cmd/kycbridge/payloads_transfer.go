@@ -55,7 +55,8 @@ the store. Credentials of refused ones are left out. The access log records who 
 	}
 	f.add(cmd.Flags(), append(selecting, "limit")...)
 	o.addWhy(cmd, "")
-	cmd.Flags().StringVarP(&file, "output", "o", "", "write to this `file`, which is created only when it is complete; - is standard output, the default")
+	cmd.Flags().StringVarP(&file, "output", "o", "",
+		"write to this `file`, which is created only when it is complete; - is standard output, the default")
 	return cmd
 }
 

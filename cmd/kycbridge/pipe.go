@@ -32,8 +32,10 @@ func untilUnread(ctx context.Context, out io.Writer) (read context.Context, stop
 	go func() {
 		defer close(ended)
 		defer cancel()
-		for read.Err() == nil && !isUnread(file, 200*time.Millisecond) {
-			continue
+		for read.Err() == nil {
+			if isUnread(file, 200*time.Millisecond) {
+				return
+			}
 		}
 	}()
 	return read, func() { cancel(); <-ended }

@@ -122,8 +122,8 @@ func readCertificates(key, file string) (raw []byte, chain []*x509.Certificate, 
 	if err != nil {
 		return nil, nil, &tlsFault{key, "the file cannot be read: " + err.Error(), "name a readable file"}
 	}
-	begun := bytes.Count(raw, []byte("-----BEGIN "))
-	for rest := raw; ; begun-- {
+	blocks := 0
+	for rest := raw; ; blocks++ {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			break
@@ -141,7 +141,8 @@ func readCertificates(key, file string) (raw []byte, chain []*x509.Certificate, 
 		return nil, nil, &tlsFault{key, "holds no certificate in PEM",
 			"write one that begins with -----BEGIN CERTIFICATE-----"}
 	}
-	if begun > 0 { // without it senders would miss an intermediate, or clients of an authority would be refused
+	// Without the rest senders would miss an intermediate, or clients of an authority would be refused.
+	if blocks < bytes.Count(raw, []byte("-----BEGIN ")) {
 		return nil, nil, &tlsFault{key, "holds a block that cannot be read: the file is cut, or was damaged",
 			"write the whole file"}
 	}

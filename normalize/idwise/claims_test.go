@@ -127,7 +127,8 @@ func TestPersonsOfTwoDocuments(t *testing.T) {
 		},
 		"a dash in place of a name, a number and an address": {
 			`{"full_name":"-","personal_number":"-"}`,
-			[]string{anna, shown("First Name", "ANNA", "Middle Name", "-", "Last Name", "ONE", "Personal Number", "--", "Address", ".")},
+			[]string{anna, shown("First Name", "ANNA", "Middle Name", "-", "Last Name", "ONE", "Personal Number", "--",
+				"Address", ".")},
 			event.Claims{"given_name": "ANNA", "family_name": "ONE", "birthdate": "1980-01-01", "gender": "female"}, "",
 		},
 		"the applicant and the applicant's document": {

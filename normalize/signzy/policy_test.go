@@ -176,7 +176,8 @@ func TestSeveralExpiries(t *testing.T) {
 		{`"Date Of Expiry":"31/12/2035","Expiry Date":"soon"`, "approved"},
 		{`"Valid Until":"31/12/2035"`, "approved"},
 	} {
-		o := judged(t, parse(t, changed(t, `"idExpired":"False"`, `"idExpired":"False","extractedFields":{`+c.fields+`}`)), strict)
+		body := changed(t, `"idExpired":"False"`, `"idExpired":"False","extractedFields":{`+c.fields+`}`)
+		o := judged(t, parse(t, body), strict)
 		if o.Decision.Outcome != c.outcome {
 			t.Errorf("%s: %s", c.fields, normalizetest.Brief(o))
 		}

@@ -100,11 +100,7 @@ func TestCompose(t *testing.T) {
 	took += time.Since(began)
 	t.Logf("up after %s, the event after %s, down again after %s in all", started.Round(time.Second),
 		seen.Round(time.Second), took.Round(time.Second))
-	if seen > composePatience {
-		t.Errorf("the event after %s", seen)
-	}
-	// Taking it down again is a matter of the engine, which other tests use at the same time.
-	if took > composePatience*wait.Slowdown {
+	if took > composePatience {
 		t.Errorf("it took %s", took)
 	}
 }
