@@ -167,7 +167,7 @@ func inputName(name string) string {
 // meant.
 func namesFile(name string) error {
 	if name == "-" {
-		return errors.New("this is not written to standard output: name a file, or ./- for one that is called -")
+		return errors.New("- does not mean standard output here: name a file, or write ./- for one that is called -")
 	}
 	return nil
 }
