@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,10 @@ type ReadOptions struct {
 	Follow          bool      // continue with new events; else end with the last existing one
 	Newest          int       // number of existing events, newest first; 0: all, oldest first
 
+	// Timeout limits the wait for the stream and a consumer; 0: 4 s. After that the server is known to answer, and a
+	// slow one has 30 s for each event.
+	Timeout time.Duration
+
 	// Match reports whether an event is wanted; nil: every event is.
 	Match func(body []byte) bool
 	// Check refuses an event because of its signature (event.SignatureHeader; "" without one); nil: signatures are not
@@ -42,8 +47,11 @@ type ReadOptions struct {
 // pulledEvents is how many events are requested at once.
 const pulledEvents = 500
 
-// readTimeout is how long a reader waits for an answer of the server.
-const readTimeout = 4 * time.Second
+// answerTimeout is the usual ReadOptions.Timeout; eventTimeout is how long an existing event may take to arrive.
+const (
+	answerTimeout = 4 * time.Second
+	eventTimeout  = 30 * time.Second
+)
 
 // ReadEvents passes every event to each, oldest first, as a consumer would read them. It ends without an
 // error when ctx ends, and with the first error of each.
@@ -51,6 +59,7 @@ func ReadEvents(ctx context.Context, o ReadOptions, each func(body []byte) error
 	if o.Subject != "" && !subject(o.Subject) {
 		return fmt.Errorf("--subject %s: not a subject; write one such as kyc.event.v1.ondato.>", o.Subject)
 	}
+	o.Timeout = cmp.Or(o.Timeout, answerTimeout)
 	reading, refuse := context.WithCancelCause(ctx)
 	defer refuse(nil)
 	nc, err := dialReader(o, refuse)
@@ -152,11 +161,11 @@ func addresses(list string) string {
 
 // readStream reads a stream from the position in the options.
 func readStream(ctx context.Context, nc *nats.Conn, o ReadOptions, each func([]byte) error) error {
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(readTimeout))
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(o.Timeout))
 	if err != nil {
 		return err
 	}
-	looking, stop := context.WithTimeout(ctx, readTimeout)
+	looking, stop := context.WithTimeout(ctx, o.Timeout)
 	defer stop()
 	stream, err := js.Stream(looking, o.Stream)
 	switch {
@@ -188,7 +197,7 @@ func readNewest(ctx context.Context, stream jetstream.Stream, o ReadOptions, eac
 			o.from = max(o.from, state.LastSeq-piece+1)
 		}
 		var found [][]byte
-		looking, stop := context.WithTimeout(ctx, readTimeout)
+		looking, stop := context.WithTimeout(ctx, o.Timeout)
 		err := readFrom(ctx, looking, stream, o, func(body []byte) error {
 			if found = append(found, body); len(found) > wanted {
 				found = found[1:]
@@ -305,7 +314,7 @@ func readOrdered(
 	defer messages.Stop()
 	var patience []jetstream.NextOpt
 	if !o.Follow {
-		patience = append(patience, jetstream.NextMaxWait(readTimeout))
+		patience = append(patience, jetstream.NextMaxWait(max(eventTimeout, o.Timeout)))
 	}
 	for {
 		m, err := messages.Next(patience...)

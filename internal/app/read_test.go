@@ -42,7 +42,8 @@ func TestLargeEventsDoNotEndTheConnection(t *testing.T) {
 		must(t, err)
 	}
 	read := 0
-	must(t, app.ReadEvents(t.Context(), app.ReadOptions{URL: slowLine(t, s.ClientURL()), Stream: stream},
+	must(t, app.ReadEvents(t.Context(), app.ReadOptions{URL: slowLine(t, s.ClientURL()), Stream: stream,
+		Timeout: 4 * time.Second * wait.Slowdown},
 		func([]byte) error { read++; return nil }))
 	if read != events || s.NumSlowConsumers() > 0 {
 		t.Errorf("%d of %d events are read, and the server ended %d slow connections", read, events, s.NumSlowConsumers())
