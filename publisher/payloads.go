@@ -17,8 +17,12 @@ import (
 // digest of the stored one. An erased payload does not block another body under its id: p is stored then, unless it
 // repeats a payload that was erased with its verification, however long ago. While its verification is being erased, p
 // waits; if it was requested before the end of the erasure, Append returns kycbridge.ErrErased. p is no duplicate of
-// itself: if the answer of the server is lost, p is sent again, and found stored.
+// itself: if the answer of the server is lost, p is sent again, and found stored. Nothing is stored in a log whose
+// settings somebody has edited so that it may lose it.
 func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stored, error) {
+	if err := s.unsafe.of(s.names.payloads()); err != nil {
+		return kycbridge.Stored{}, err
+	}
 	k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
 	m := message(s.names.payload(k), p)
 	if err := s.seal(ctx, kycbridge.ShelfPayloads, m, p); err != nil {

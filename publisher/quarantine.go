@@ -27,6 +27,9 @@ func (s *Store) Quarantine(
 func (s *Store) putQuarantined(
 	ctx context.Context, p kycbridge.Payload, reason string, faults []kycbridge.FieldError,
 ) (jetstream.PubAck, error) {
+	if err := s.unsafe.of(s.names.quarantine()); err != nil {
+		return jetstream.PubAck{}, err
+	}
 	if repeated, err := s.erasedWithVerification(ctx, p); repeated || err != nil {
 		return jetstream.PubAck{Duplicate: repeated}, err
 	}

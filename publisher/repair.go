@@ -255,11 +255,11 @@ func (b *Bus) Repair(ctx context.Context) (m Repaired, err error) {
 // createMissing creates the missing streams and returns their names. A stream that has become unsafe is no error: it is
 // logged and not ready, and everything else is still repaired, because it is in use.
 func (c *Connection) createMissing(ctx context.Context, wanted []stream) (made []string, err error) {
-	var found []error
+	var found []unsafeStream
 	for _, want := range wanted {
 		isNew, err := c.ensure(ctx, want)
-		if _, ok := errors.AsType[unsafeStream](err); ok {
-			found = append(found, err)
+		if edited, ok := errors.AsType[unsafeStream](err); ok {
+			found = append(found, edited)
 			continue
 		}
 		if err != nil {

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
 )
 
 // edited changes the settings of a stream, as an operator does.
@@ -16,6 +18,31 @@ func edited(t *testing.T, c *Connection, name string, change func(*jetstream.Str
 	change(&config)
 	_, err = c.js.UpdateStream(t.Context(), config)
 	must(t, err)
+}
+
+// TestNothingIsStoredInAnEditedStream: a log that may lose what it acknowledges takes no callback, until its settings
+// are corrected. Quarantine is another stream.
+func TestNothingIsStoredInAnEditedStream(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	p := payload("idv-1", "e1", "{}")
+	for name, put := range map[string]func() error{
+		testNames.payloads(): func() error { _, err := store.Append(t.Context(), p); return err },
+		testNames.quarantine(): func() error {
+			return store.Quarantine(t.Context(), p, kycbridge.QuarantineSchema, nil)
+		},
+	} {
+		must(t, put())
+		edited(t, store.Connection, name, func(c *jetstream.StreamConfig) { c.Discard, c.MaxMsgs = jetstream.DiscardOld, 1 })
+		_, err := store.Repair(t.Context())
+		must(t, err)
+		if err := put(); err == nil || !strings.Contains(err.Error(), "nats stream edit "+name+" --discard=new") {
+			t.Errorf("%s takes a message: %v", name, err)
+		}
+		edited(t, store.Connection, name, func(c *jetstream.StreamConfig) { c.Discard, c.MaxMsgs = jetstream.DiscardNew, -1 })
+		_, err = store.Repair(t.Context())
+		must(t, err)
+		must(t, put())
+	}
 }
 
 // TestAnEditedStreamIsNotReady: a setting that a start refuses makes a running process unready until it is corrected,
