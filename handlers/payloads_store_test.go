@@ -160,6 +160,22 @@ func (s *payloadStore) ask(t *testing.T, method, path, body, component string) [
 	return lines
 }
 
+// changedLine is the first line of an export with a change.
+func changedLine(t *testing.T, exported string, change func(line map[string]any)) []byte {
+	t.Helper()
+	first, _, _ := strings.Cut(exported, "\n")
+	var line map[string]any
+	if err := json.Unmarshal([]byte(first), &line); err != nil {
+		t.Fatal(err)
+	}
+	change(line)
+	raw, err := json.Marshal(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
 // TestPayloadsOfAStore uses the whole API with a real store.
 func TestPayloadsOfAStore(t *testing.T) {
 	s := newPayloadStore(t)
@@ -208,6 +224,22 @@ func TestPayloadsOfAStore(t *testing.T) {
 		422); !strings.Contains(got, "line 3: ") {
 		t.Error(got)
 	}
+
+	for says, change := range map[string]func(line map[string]any){
+		"received in the future": func(line map[string]any) { line["received_at"] = "2999-01-01T00:00:00Z" },
+		"not that of its body": func(line map[string]any) {
+			delete(line, "reference")
+			line["verification_id"] = event.VerificationID("ondato", "acme", "another person")
+		},
+	} {
+		line := changedLine(t, exported, change)
+		if got := s.send(t, "POST", s.url+"/v1/payloads/import", "application/x-ndjson", line, 422); !strings.Contains(got,
+			says) {
+			t.Errorf("%s: %s", says, got)
+		}
+	}
+	s.send(t, "POST", s.url+"/v1/payloads/import", "application/x-ndjson", changedLine(t, exported,
+		func(line map[string]any) { line["header"] = map[string]string{"not a name\n": "x"} }), 200)
 
 	for body, want := range map[string]int{`{"dry_run":true}`: 1, `{}`: 1, `{"filter":{"reason":"schema"}}`: 2,
 		`{"to":"rebuild.kyc"}`: 2} {

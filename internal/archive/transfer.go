@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"kycbridge"
@@ -56,20 +57,28 @@ func (a *Archive) Export(ctx context.Context, f Filter, w io.Writer, progress fu
 	return n, errors.Join(err, out.Flush())
 }
 
-func exported(k kycbridge.Kept) ExportedPayload {
-	header := map[string]string{}
-	for name, v := range k.Header {
-		if name == "User-Agent" || name == "X-Request-Id" || name == "Traceparent" || name == "Content-Encoding" {
-			header[name] = v
+// exportedHeaders are the request headers that an export contains. All others of a line are ignored.
+var exportedHeaders = []string{"User-Agent", "X-Request-Id", "Traceparent", "Content-Encoding"}
+
+// exportedHeader selects them.
+func exportedHeader(h map[string]string) map[string]string {
+	selected := map[string]string{}
+	for name, v := range h {
+		if slices.Contains(exportedHeaders, name) {
+			selected[name] = v
 		}
 	}
+	return selected
+}
+
+func exported(k kycbridge.Kept) ExportedPayload {
 	return ExportedPayload{
 		Shelf: k.Shelf, ID: k.ID, Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID,
 		Reference: k.Reference,
 		Via:       k.Via, ReceivedAt: k.ReceivedAt, ContentType: k.ContentType, Digest: k.Digest, Event: k.Event,
 		Placement: k.Placement,
-		Part:      k.Part, Trigger: k.Trigger, Notice: k.Notice, Reason: k.Reason, Errors: k.Errors, Header: header,
-		Body: k.Body,
+		Part:      k.Part, Trigger: k.Trigger, Notice: k.Notice, Reason: k.Reason, Errors: k.Errors,
+		Header: exportedHeader(k.Header), Body: k.Body,
 	}
 }
 
@@ -105,6 +114,9 @@ func (a *Archive) Import(
 		}
 		k.ReadAt = a.Now()
 		left, err := a.leftOut(ctx, k)
+		if err == nil && !left {
+			err = a.plausible(k)
+		}
 		if err != nil {
 			return out, fmt.Errorf("line %d: %w", n, err)
 		}
@@ -184,6 +196,27 @@ func (a *Archive) leftOut(ctx context.Context, k kycbridge.Kept) (bool, error) {
 	return tombstone != nil, err
 }
 
+// clockError is how far the clock of the machine that received a payload may be ahead.
+const clockError = time.Hour
+
+// plausible refuses what no export contains: a payload from the future, which nothing that comes later would supersede,
+// and one in the history of another verification than that in its body. If the line contains a reference, the worker
+// compares that with the body.
+func (a *Archive) plausible(k kycbridge.Kept) error {
+	if k.ReceivedAt.After(a.Now().Add(clockError)) {
+		return fmt.Errorf("was received in the future, at %s", k.ReceivedAt.Format(time.RFC3339))
+	}
+	if k.Shelf != kycbridge.ShelfPayloads || k.Notice || k.Reference != "" {
+		return nil
+	}
+	lacking := k
+	lacking.VerificationID = ""
+	if id := a.verificationOf(lacking); id != "" && id != k.VerificationID {
+		return errors.New("its verification is not that of its body")
+	}
+	return nil
+}
+
 // unpack decodes a line and checks its integrity.
 func unpack(line []byte) (kycbridge.Kept, error) {
 	var p ExportedPayload
@@ -194,7 +227,7 @@ func unpack(line []byte) (kycbridge.Kept, error) {
 		ID: p.ID, Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID, Reference: p.Reference,
 		Via:        p.Via,
 		ReceivedAt: p.ReceivedAt.UTC(), ContentType: p.ContentType, Digest: p.Digest, Event: p.Event, Placement: p.Placement,
-		Part: p.Part, Trigger: p.Trigger, Notice: p.Notice, Header: p.Header, Body: p.Body,
+		Part: p.Part, Trigger: p.Trigger, Notice: p.Notice, Header: exportedHeader(p.Header), Body: p.Body,
 	}}
 	switch {
 	case p.Digest == "":
