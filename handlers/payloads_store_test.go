@@ -273,6 +273,13 @@ func TestPayloadsOfAStore(t *testing.T) {
 		got["payloads"] != 2.0 {
 		t.Errorf("%v", got)
 	}
+	for _, id := range []string{verification, "b0000000-0000-4000-8000-000000000001"} {
+		got := s.ask(t, "GET", "/v1/verifications?q="+id, "", "FoundVerifications")[0]
+		if erased, _ := got["erased"].([]any); len(erased) != 1 ||
+			erased[0].(map[string]any)["verification_id"] != verification {
+			t.Errorf("erased, and found by %s: %v", id, got)
+		}
+	}
 	count("/v1/payloads", 1)
 	if got := purge(`{"older_than":"0s","filter":{"status":"quarantined"}}`); got["dry_run"] != true ||
 		got["payloads"].(map[string]any)["quarantined"] != 1.0 {

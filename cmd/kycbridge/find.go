@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -127,8 +128,8 @@ func (o *findFlags) find(cmd *cobra.Command, text string) error {
 // show prints the matches.
 func (o *findFlags) show(cmd *cobra.Command, r archive.SearchResult, text string, behind int) error {
 	if len(r.Found) == 0 {
-		err := nothingHas(text, o.shown)
-		if behind > 0 {
+		err := nothingHas(r, text, o.shown)
+		if behind > 0 && len(r.Erased) == 0 {
 			err = fmt.Errorf("%w; %s are not in the index yet: try again, or write --rebuild", err,
 				plural(behind, "stored message"))
 		}
@@ -325,8 +326,13 @@ func rebuild(ctx context.Context, cmd *cobra.Command, s store) error {
 // shortestBeginning is the shortest searched beginning of a verification id, characters.
 const shortestBeginning = 4
 
-// nothingHas is the error of a search for text without a result; shown is text as the message repeats it.
-func nothingHas(text, shown string) error {
+// nothingHas is the error of a search for text without a match; shown is text as the message repeats it.
+func nothingHas(r archive.SearchResult, text, shown string) error {
+	if len(r.Erased) > 0 {
+		e := r.Erased[0]
+		return fmt.Errorf("the verification with the id %s, %s of %s %s, was erased at %s", printable(shown),
+			e.VerificationID, e.Provider, e.Account, e.At.UTC().Format(time.RFC3339))
+	}
 	if utf8.RuneCountInString(text) < shortestBeginning {
 		return fmt.Errorf("nothing has exactly the id %s; to search by a beginning, write at least %d characters of a "+
 			"verification id, or 8 of another id", printable(shown), shortestBeginning)

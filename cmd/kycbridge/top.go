@@ -180,7 +180,7 @@ func (s topSource) find(look screen, id string) tea.Cmd {
 			return nil, err
 		}
 		if len(r.Found) == 0 {
-			return nil, nothingHas(id, id)
+			return nil, nothingHas(r, id, id)
 		}
 		var b strings.Builder
 		look.w = &b

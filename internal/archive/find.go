@@ -57,10 +57,20 @@ type Found struct {
 	At             string              `json:"at,omitempty"` // when the facts of the last event were received
 }
 
-// SearchResult lists the matches, and for a single verification its timeline.
+// SearchResult lists the matches, and for a single verification its timeline. Without a match it lists the erased
+// verifications that had the searched id.
 type SearchResult struct {
 	Found    []Found   `json:"found"`
 	Timeline *Timeline `json:"timeline,omitempty"`
+	Erased   []Erased  `json:"erased,omitempty"`
+}
+
+// Erased is a verification that was erased, and of which nothing came since.
+type Erased struct {
+	Provider       string    `json:"provider"`
+	Account        string    `json:"account"`
+	VerificationID string    `json:"verification_id"`
+	At             time.Time `json:"at"` // when it was erased
 }
 
 // Search finds verifications, and returns the timeline if there is one match and timeline is set.
@@ -70,6 +80,10 @@ func (a *Archive) Search(ctx context.Context, text string, timeline bool) (r Sea
 		return r, err
 	}
 	r.Found = append([]Found{}, found...)
+	if len(found) == 0 {
+		r.Erased, err = a.erased(ctx, text)
+		return r, err
+	}
 	if !timeline || len(found) != 1 || found[0].VerificationID == "" {
 		return r, nil
 	}
@@ -82,6 +96,29 @@ func (a *Archive) Search(ctx context.Context, text string, timeline bool) (r Sea
 		r.Timeline = &t
 	}
 	return r, err
+}
+
+// erased returns the erased verifications that had an id: the internal one, or the provider's reference, from which the
+// internal one is derived. Of other ids a tombstone tells nothing, nor of the beginning of one.
+func (a *Archive) erased(ctx context.Context, text string) (all []Erased, err error) {
+	text = strings.TrimSpace(text)
+	if text == "" || len(text) > longestText {
+		return nil, nil
+	}
+	for _, account := range a.Accounts {
+		k := kycbridge.Key{Provider: account.Provider.Name, Account: account.Name}
+		reference := event.VerificationID(k.Provider, k.Account, account.Provider.Canonical(text))
+		for _, k.VerificationID = range []string{strings.ToLower(text), reference} {
+			t, err := a.Tombstones.Tombstone(ctx, k)
+			if err != nil {
+				return nil, err
+			}
+			if t != nil {
+				all = append(all, Erased{k.Provider, k.Account, k.VerificationID, t.At})
+			}
+		}
+	}
+	return all, nil
 }
 
 const (

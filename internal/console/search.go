@@ -49,8 +49,9 @@ const (
 
 // searchView is the result of a search. The searched text may be personal and is not repeated.
 type searchView struct {
-	Found []Found
-	More  bool // there are more than shown
+	Found  []Found
+	More   bool             // there are more than shown
+	Erased []archive.Erased // if nothing is found
 }
 
 // search reads the id from a form and not from the URL: an external reference may be an e-mail address.
@@ -65,15 +66,15 @@ func (c *Console) search(v visit) error {
 	if err != nil {
 		return err
 	}
-	all, err := a.Find(v.r.Context(), q)
+	r, err := a.Search(v.r.Context(), q, false)
 	if errors.Is(err, kycbridge.ErrAmbiguous) {
 		return errInput("Many ids begin like this. Write more characters.")
 	}
 	if err != nil {
 		return err
 	}
-	view := searchView{More: len(all) > maxFound}
-	for _, f := range all[:min(len(all), maxFound)] {
+	view := searchView{More: len(r.Found) > maxFound, Erased: r.Erased}
+	for _, f := range r.Found[:min(len(r.Found), maxFound)] {
 		view.Found = append(view.Found, Found{f})
 	}
 	if len(view.Found) == 1 {
