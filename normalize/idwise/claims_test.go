@@ -209,6 +209,41 @@ func TestUnreadDates(t *testing.T) {
 	}
 }
 
+// TestDateOfAnotherCalendarAlone: a date that a document has only in another calendar is reported as unread; beside
+// the same date in the common calendar it is no loss. As with any unread date, that of another document does not
+// replace it.
+func TestDateOfAnotherCalendarAlone(t *testing.T) {
+	const readable = "document_number passed"
+	for _, c := range []struct{ labels, birthdate, expiry, fields string }{
+		{shown("Birth Date", "1990-02-01", "Expiry Date Hijri", "1455-08-20"), "1990-02-01", "",
+			"birthdate passed expiry_date_hijri passed date_of_expiry undetermined"},
+		{shown("Birth Date Hijri", "1410-07-05"), "", "", "birth_date_hijri passed birthdate undetermined"},
+		{shown("Issue_date HIJRI", "1446-01-01"), "", "", "issue_date_hijri passed date_of_issuance undetermined"},
+		{shown("Year of Birth Hijri", "1410"), "", "", "year_of_birth_hijri passed birthdate undetermined"},
+		{shown("Expiry Date Hijri", "1455-08-20", "Expiry Date", "2033-11-13"), "", "2033-11-13",
+			"date_of_expiry passed expiry_date_hijri passed"},
+		{shown("Birth Date Hijri", "1410-07-05", "Year of Birth", "1990"), "1990", "",
+			"birth_date_hijri passed year_of_birth passed"},
+		{shown("Birth Date Hijri", "", "Document Number", "D1"), "", "", "birth_date_hijri passed " + readable},
+		{shown("Passport Expiry Date", "2033-11-13", "Document Number", "D1"), "", "",
+			readable + " passport_expiry_date passed"},
+	} {
+		o := fetched(t, `"documents":{"0":`+c.labels+`}`)
+		birthdate, _ := o.ExtractedClaims["birthdate"].(string)
+		if got := fieldsOf(o, "documents.0.data_extraction"); got != c.fields || birthdate != c.birthdate ||
+			o.Documents[0].DateOfExpiry != c.expiry || o.Documents[0].DateOfIssuance != "" {
+			t.Errorf("%s: birthdate %q, %+v, fields %s, want %s", c.labels, birthdate, o.Documents[0], got, c.fields)
+		}
+	}
+	two := `"documents":{"0":` + shown("Birth Date", "1990-02-01") + `,"1":` + shown("Birth Date Hijri", "1410-07-05") + `}`
+	if got := fetched(t, two).ExtractedClaims["birthdate"]; got != nil {
+		t.Errorf("of two documents: %v", got)
+	}
+	if got := fetched(t, `"applicant":{"birth_date":"1990-02-01"},`+two).ExtractedClaims["birthdate"]; got != "1990-02-01" {
+		t.Errorf("of the applicant: %v", got)
+	}
+}
+
 // TestBirthYearBesideDate: how well the year was read is not told of the date, and the date has precedence.
 func TestBirthYearBesideDate(t *testing.T) {
 	o := fetched(t, `"documents":{"0":`+shown("Year of Birth", "1991", "Birth Date", "1990-02-01")+`}`)

@@ -37,7 +37,7 @@ const labelBirthYear = "yearofbirth"
 // dateFields are the dates with their folded labels. Two labels with different dates leave the date unread, but the
 // year of birth is read only if there is no date of birth. Some documents contain only the year (field-names.md in
 // https://github.com/idwise/idwise.github.io). Dates of another calendar have labels of their own (Birth Date Hijri)
-// and are never read.
+// and are never read: where a document has no other, the field is reported as unread.
 var dateFields = []struct {
 	field  string
 	read   func(*values.Dates, string) string
@@ -123,10 +123,25 @@ func (c *card) readDates(dates *values.Dates) {
 		if value := dates.Agreed(date.field, date.read, texts...); !slices.Contains(c.unread, date.field) {
 			c.dates[date.field] = value
 		}
+		if texts == nil && c.otherCalendar(date.labels) {
+			c.unread.Add(date.field)
+		}
 	}
 	for _, field := range dates.Unread {
 		c.unread.Add(field)
 	}
+}
+
+// otherCalendar reports whether a document has a date only in another calendar. Its label is that of the date, with the
+// name of the calendar behind it.
+func (c card) otherCalendar(labels []string) bool {
+	for label, value := range c.read {
+		isOther := func(of string) bool { return label != of && strings.HasPrefix(label, of) }
+		if slices.ContainsFunc(labels, isOther) && values.ScalarText(value) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // text returns the first of these fields that contains text.
