@@ -295,6 +295,31 @@ func TestNoValue(t *testing.T) {
 	}
 }
 
+// TestMediaOfBanks: a session of a bank has files that the vendor's sample lacks. Each is told once, by its address and
+// its place.
+func TestMediaOfBanks(t *testing.T) {
+	o := mapKwikID(t, event.ViaFetch, `{"status":200,"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001",
+		"session_status":"kyc_result_approved","aadhaar_url":null,"aadhaarback_url":null,"undefined_url":null,
+		"aadhaarpdf_url":"https://files.example.com/aadhaar_redacted.pdf","aadhaar_xml":"https://files.example.com/a.xml",
+		"signature_url":"https://files.example.com/signature.jpg","summary_pdf_url":"https://files.example.com/s.pdf",
+		"summary_json_url":"https://files.example.com/s.json",
+		"summary_data":{"docs":[{"name":"Pan Card","front_url":"NA"},
+			{"name":"Signature Match","signature_url":"https://files.example.com/signature.jpg"},
+			{"name":"Signature Match","signature_url":"https://files.example.com/another.jpg"}]}}}`, kycbridge.Settings{})
+	want := []event.Media{
+		{Kind: "document", ProviderRef: "https://files.example.com/aadhaar_redacted.pdf",
+			Field: "session_data.aadhaarpdf_url"},
+		{Kind: "signature", ProviderRef: "https://files.example.com/signature.jpg", Field: "session_data.signature_url"},
+		{Kind: "summary", ProviderRef: "https://files.example.com/s.json", Field: "session_data.summary_json_url"},
+		{Kind: "summary", ProviderRef: "https://files.example.com/s.pdf", Field: "session_data.summary_pdf_url"},
+		{Kind: "signature", ProviderRef: "https://files.example.com/another.jpg",
+			Field: "session_data.summary_data.docs.2.signature_url"},
+	}
+	if !reflect.DeepEqual(o.Media, want) {
+		t.Errorf("media: %+v", o.Media)
+	}
+}
+
 // TestDetails: the data of the documents in the summary, in any spelling of the members; disagreements are
 // reported.
 func TestDetails(t *testing.T) {

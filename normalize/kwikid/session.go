@@ -254,16 +254,20 @@ func countryOf(s kycbridge.Settings) string {
 	return cmp.Or(own(s).Country, "IN")
 }
 
-// mediaFields are the members that contain the address of a file, with the kind of the file.
+// mediaFields are the members that contain the address of a file, with the kind of the file. The applicant's signature,
+// and the Aadhaar card and the summary as PDF, occur in sessions of banks (public support notes of the vendor).
 var mediaFields = [...]struct{ kind, field string }{
 	{"selfie", "selfie_url"},
 	{"document_front", "pan_url"},
 	{"document_front", "aadhaar_url"},
 	{"document_back", "aadhaarback_url"},
+	{"document", "aadhaarpdf_url"},
+	{"signature", "signature_url"},
 	{"user_video", "user_video_url"},
 	{"agent_video", "agent_video_url"},
 	{"agent_screen", "agent_screen_url"},
 	{"summary", "summary_json_url"},
+	{"summary", "summary_pdf_url"},
 	{"archive", "zip_url"},
 }
 
@@ -284,7 +288,9 @@ func (d session) media() []event.Media {
 	}
 	for i, item := range d.List("summary_data", "docs") {
 		doc, _ := item.(map[string]any)
-		add("document_front", said(doc, "front_url"), "summary_data.docs."+strconv.Itoa(i)+".front_url")
+		at := "summary_data.docs." + strconv.Itoa(i)
+		add("document_front", said(doc, "front_url"), at+".front_url")
+		add("signature", said(doc, "signature_url"), at+".signature_url")
 	}
 	return media
 }
