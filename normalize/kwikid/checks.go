@@ -41,9 +41,9 @@ func (d session) checks(documents []event.Document) []event.Check {
 // located reports whether the session contains a location. The location itself is not kept.
 func (d session) located() bool {
 	info := d.Object.Object("summary_data", "user_info")
-	return info.Text("location") != "" || len(info.Object("location")) > 0 || info.Has("latitude") &&
+	return said(info, "location") != "" || len(info.Object("location")) > 0 || info.Has("latitude") &&
 		info.Has("longitude") ||
-		len(d.Object.Object("location")) > 0 || d.Text("location") != ""
+		len(d.Object.Object("location")) > 0 || d.said("location") != ""
 }
 
 // checksOf returns the checks of one document: its validator, and the match of its face with the selfie.

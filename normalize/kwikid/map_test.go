@@ -295,6 +295,29 @@ func TestNoValue(t *testing.T) {
 	}
 }
 
+// TestNoLocation: a text that means that there is no value is no location.
+func TestNoLocation(t *testing.T) {
+	located := func(member string) bool {
+		o := mapKwikID(t, event.ViaFetch, `{"status":200,"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001",
+			"session_status":"user_abandoned",`+member+`}}`, kycbridge.Settings{})
+		return normalizetest.CheckOf(o, "geolocation").CheckID != ""
+	}
+	for _, none := range []string{`"None"`, `"NA"`, `"null"`, `" "`, `"-"`, `""`, `"{}"`, `{}`, `null`, `false`} {
+		for _, member := range []string{`"location":` + none, `"summary_data":{"user_info":{"location":` + none + `}}`} {
+			if located(member) {
+				t.Errorf("%s is a location", member)
+			}
+		}
+	}
+	for _, some := range []string{`"1 Example Road"`, `"19.1,73.2"`, `{"lat":19.1}`, `"{\"lat\":19.1,\"lng\":73.2}"`} {
+		for _, member := range []string{`"location":` + some, `"summary_data":{"user_info":{"location":` + some + `}}`} {
+			if !located(member) {
+				t.Errorf("%s is no location", member)
+			}
+		}
+	}
+}
+
 // TestMediaOfBanks: a session of a bank has files that the vendor's sample lacks. Each is told once, by its address and
 // its place.
 func TestMediaOfBanks(t *testing.T) {
