@@ -48,7 +48,7 @@ func (r result) claims(cards []card, received time.Time) (event.Claims, []event.
 	values.SetNationality(claims, agreed("nationalities", "", func(c card) string {
 		return cmp.Or(values.Alpha3(c.text("nationalitycode")), values.Alpha3(c.text("nationality")))
 	}))
-	address := agreed("address", "", func(c card) string { return c.words("address", "fulladdress") })
+	address := agreed("address", "", card.address)
 	if formatted := values.Clip(address, values.MaxClaim); formatted != "" {
 		values.SetAddress(claims, map[string]string{"formatted": formatted})
 	}

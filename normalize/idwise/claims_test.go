@@ -244,6 +244,31 @@ func TestDateOfAnotherCalendarAlone(t *testing.T) {
 	}
 }
 
+// TestAddressInLines: a document may have the lines of the address in place of the whole.
+func TestAddressInLines(t *testing.T) {
+	for _, c := range []struct{ labels, want string }{
+		{shown("Address Line 1", "1 Example Street", "Address Line 2", "Exampletown"), "1 Example Street\nExampletown"},
+		{shown("Address Line 1", "1 Example Street", "Address Line 2", ""), "1 Example Street"},
+		{shown("Address Line 1", "-", "Address Line 2", "Exampletown"), "Exampletown"},
+		{shown("Address", "2 Whole Road", "Address Line 1", "1 Example Street"), "2 Whole Road"},
+		{shown("Address Line 1", "-", "Address Line 2", " "), ""},
+	} {
+		var want any
+		if c.want != "" {
+			want = map[string]string{"formatted": c.want}
+		}
+		o := fetched(t, `"documents":{"0":`+c.labels+`}`)
+		if got := o.ExtractedClaims["address"]; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: address %v, want %v", c.labels, got, want)
+		}
+	}
+	o := fetched(t, `"documents":{"0":`+shown("Address Line 1", "1 A", "Address Line 2", "B")+
+		`,"1":`+shown("Address", "1 A B")+`,"2":`+shown("Address", "9 C")+`}`)
+	if got := fieldsOf(o, "documents.data_consistency"); o.ExtractedClaims["address"] != nil || got != "address failed" {
+		t.Errorf("three documents: %v, %s", o.ExtractedClaims["address"], got)
+	}
+}
+
 // TestBirthYearBesideDate: how well the year was read is not told of the date, and the date has precedence.
 func TestBirthYearBesideDate(t *testing.T) {
 	o := fetched(t, `"documents":{"0":`+shown("Year of Birth", "1991", "Birth Date", "1990-02-01")+`}`)

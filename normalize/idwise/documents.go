@@ -165,6 +165,15 @@ func (c card) words(labels ...string) string {
 	return ""
 }
 
+// address returns the address as one text, or its lines: some documents have only these (field-names.md in
+// https://github.com/idwise/idwise.github.io).
+func (c card) address() string {
+	if whole := c.words("address", "fulladdress"); whole != "" {
+		return whole
+	}
+	return strings.TrimSpace(c.words("addressline1") + "\n" + c.words("addressline2"))
+}
+
 // number returns the first of these fields that contains text or a number of digits only.
 func (c card) number(labels ...string) string {
 	for _, label := range labels {
