@@ -38,11 +38,13 @@ func (d session) checks(documents []event.Document) []event.Check {
 	return checks
 }
 
-// located reports whether the session contains a location. The location itself is not kept.
+// located reports whether the session contains a location. The location itself is not kept. The summary of a bank's
+// session has the coordinates as lat and lng (public support notes of the vendor).
 func (d session) located() bool {
-	info := d.Object.Object("summary_data", "user_info")
+	summary := d.Object.Object("summary_data")
+	info := summary.Object("user_info")
 	return said(info, "location") != "" || len(info.Object("location")) > 0 || info.Has("latitude") &&
-		info.Has("longitude") ||
+		info.Has("longitude") || summary.Has("lat") && summary.Has("lng") ||
 		len(d.Object.Object("location")) > 0 || d.said("location") != ""
 }
 

@@ -318,6 +318,26 @@ func TestNoLocation(t *testing.T) {
 	}
 }
 
+// TestCoordinatesOfSummary: the coordinates in a summary are a location, and are not in the observation.
+func TestCoordinatesOfSummary(t *testing.T) {
+	for members, want := range map[string]string{
+		`"lat":19.145,"lng":73.249`:     "geolocation undetermined",
+		`"lat":"19.145","lng":"73.249"`: "geolocation undetermined",
+		`"lat":null,"lng":null`:         " ",
+		`"lat":19.145`:                  " ",
+	} {
+		o := mapKwikID(t, event.ViaFetch, `{"status":200,"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001",
+			"session_status":"kyc_result_approved","summary_data":{"docs":[],`+members+`}}}`, kycbridge.Settings{})
+		c := normalizetest.CheckOf(o, "geolocation")
+		if got := c.Type + " " + string(c.Result); got != want {
+			t.Errorf("%s: %q, want %q", members, got, want)
+		}
+		if told := fmt.Sprintf("%+v", o); strings.Contains(told, "19.145") || strings.Contains(told, "73.249") {
+			t.Errorf("%s: %s", members, told)
+		}
+	}
+}
+
 // TestMediaOfBanks: a session of a bank has files that the vendor's sample lacks. Each is told once, by its address and
 // its place.
 func TestMediaOfBanks(t *testing.T) {
