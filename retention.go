@@ -81,7 +81,7 @@ func (r Retention) Limit(c Class, a AccountKey, now time.Time) time.Time {
 type Aged struct {
 	Key              // VerificationID is "" if the message does not name one
 	Seq    uint64    // in its stream
-	At     time.Time // when it was stored, by the server's clock
+	At     time.Time // when it was stored, by the clock of this process
 	Sealed string    // name of the key of an encrypted body; "": it is not encrypted
 	Behind bool      // a younger message of the account is before it: the clock was ahead
 }

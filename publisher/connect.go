@@ -55,6 +55,7 @@ type Connection struct {
 	maxMessage int           // bytes of a message that the server must accept
 	unsafe     unsafeStreams // whose settings were changed while this process uses them
 	forbidden  atomic.Bool   // the server has denied a request of this user
+	clocks     clocks
 
 	unreachable warningByReason
 	closing     atomic.Bool // Close has been called

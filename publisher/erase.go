@@ -226,7 +226,7 @@ func (s *Store) putTombstone(ctx context.Context, k kycbridge.Key, t kycbridge.T
 	return ack.Sequence, nil
 }
 
-// storedTombstone is a tombstone and when the server stored it.
+// storedTombstone is a tombstone and when the server stored it, by the clock of this process.
 type storedTombstone struct {
 	kycbridge.Tombstone
 	stored time.Time
@@ -256,7 +256,7 @@ func (s *Store) readTombstone(ctx context.Context, k kycbridge.Key) (t *storedTo
 		return nil, 0, fmt.Errorf("read tombstone: %w", err)
 	}
 	if read, ok := s.tombstoneOf(raw.Subject, raw.Data); ok {
-		t = &storedTombstone{read, raw.Time}
+		t = &storedTombstone{read, s.clocks.here(s.names.tombstones(), raw.Time)}
 	}
 	return t, raw.Sequence, nil
 }

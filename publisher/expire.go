@@ -81,13 +81,14 @@ func (s *Store) Aged(
 		return nil
 	}
 	o := scanOptions{subjects: []string{s.shelfFilter(shelf, a)}, headers: true, from: from}
-	left := passed{now: time.Now()}
+	left := passed{now: s.clocks.read()}
 	err = s.scanAll(ctx, stream, o, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
-		if !meta.Timestamp.Before(before) {
-			return left.pass(meta.Timestamp)
+		at := s.clocks.here(stream, meta.Timestamp)
+		if !at.Before(before) {
+			return left.pass(at)
 		}
 		left.young = 0
-		one := agedMessage(shelf, m.Subject(), m.Headers(), meta.Sequence.Stream, meta.Timestamp)
+		one := agedMessage(shelf, m.Subject(), m.Headers(), meta.Sequence.Stream, at)
 		one.Behind = left.any
 		return each(one)
 	})

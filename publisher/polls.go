@@ -44,7 +44,7 @@ func (s *Store) Schedule(ctx context.Context, w kycbridge.Watch, at time.Time) e
 		merged, due := w, at
 		if timer != nil {
 			merged = w.Merge(*timer)
-			if soon := time.Now().Add(triggerPause); merged.Trigger != w.Trigger && soon.Before(due) {
+			if soon := s.clocks.read().Add(triggerPause); merged.Trigger != w.Trigger && soon.Before(due) {
 				due = soon
 			}
 		}
@@ -52,7 +52,7 @@ func (s *Store) Schedule(ctx context.Context, w kycbridge.Watch, at time.Time) e
 			due = by
 		}
 		m := nats.NewMsg(s.names.timer(k))
-		m.Header.Set(headerSchedule, "@at "+due.UTC().Format(time.RFC3339Nano))
+		m.Header.Set(headerSchedule, "@at "+s.clocks.there(s.names.polls(), due).UTC().Format(time.RFC3339Nano))
 		m.Header.Set(headerTarget, s.names.due(k.Provider, k.Account, k.VerificationID))
 		err = s.putWatch(ctx, m, merged, jetstream.WithExpectLastSequencePerSubject(seq))
 		var refused *jetstream.APIError

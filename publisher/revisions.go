@@ -131,7 +131,7 @@ func (b *Bus) Published(
 			Seq:  meta.Sequence.Stream,
 			ID:   m.Headers().Get(nats.MsgIdHdr),
 			Kind: event.Kind(tokens[n-2]),
-			At:   meta.Timestamp.UTC(),
+			At:   b.clocks.here(b.names.events(), meta.Timestamp).UTC(),
 
 			PayloadID: m.Headers().Get(headerUntilID),
 			Until:     event.ParseInstant(m.Headers().Get(headerUntil)),

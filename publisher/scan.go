@@ -117,9 +117,9 @@ func (c *Connection) newest(ctx context.Context, stream string) (uint64, error) 
 	return now.CachedInfo().State.LastSeq, nil
 }
 
-// firstStored is the time when the oldest message of a stream was stored. Some messages at its front may have been
-// stored while the server's clock was ahead, so the following ones are read too. If all of them are from the future, it
-// is the zero time: a later message may be of any age.
+// firstStored is the time when the oldest message of a stream was stored, by the clock of this process. Some messages
+// at its front may have been stored while the server's clock was ahead, so the following ones are read too. If all of
+// them are from the future, it is the zero time: a later message may be of any age.
 func (c *Connection) firstStored(ctx context.Context, stream string) (time.Time, error) {
 	found, err := c.js.Stream(ctx, stream)
 	if err != nil {
@@ -139,7 +139,8 @@ func (c *Connection) firstStored(ctx context.Context, stream string) (time.Time,
 			oldest = raw.Time
 		}
 	}
-	if fromTheFuture(oldest, time.Now()) {
+	oldest = c.clocks.here(stream, oldest)
+	if fromTheFuture(oldest, c.clocks.read()) {
 		return time.Time{}, nil
 	}
 	return oldest, nil

@@ -173,7 +173,11 @@ func (c *Connection) open(ctx context.Context, wanted []stream) error {
 // stream whose settings would break a guarantee. The error lists each difference and its correction.
 func (c *Connection) ensure(ctx context.Context, want stream) (made bool, err error) {
 	name, js := want.config.Name, c.js
+	asked := c.clocks.read()
 	have, err := js.Stream(ctx, name)
+	if err == nil {
+		c.clocks.note(c.log, name, asked, have.CachedInfo().TimeStamp, c.clocks.read())
+	}
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = js.CreateStream(ctx, want.config)
 		if made = err == nil; err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {

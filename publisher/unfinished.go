@@ -46,7 +46,7 @@ func (s *Store) Unfinished(ctx context.Context, shelf kycbridge.Shelf) (left []k
 		if err != nil {
 			return left, fmt.Errorf("look for unfinished erasures: %w", err)
 		}
-		m := agedMessage(shelf, raw.Subject, raw.Header, seq, raw.Time)
+		m := agedMessage(shelf, raw.Subject, raw.Header, seq, s.clocks.here(name, raw.Time))
 		if m.Sealed == "" {
 			continue
 		}
