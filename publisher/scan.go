@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -146,8 +147,9 @@ func (c *Connection) firstStored(ctx context.Context, stream string) (time.Time,
 	return oldest, nil
 }
 
-// scanAll scans up to the message that is the last one when the scan starts. It does not treat a slow or
-// unavailable server as the end of the stream, and deletes the consumers that it created.
+// scanAll scans up to the message that is the last one when the scan starts; a stream that holds only the newest
+// message of each subject, until nothing is left. It does not treat a slow or unavailable server as the end of the
+// stream, and deletes the consumers that it created.
 func (c *Connection) scanAll(
 	ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg, *jetstream.MsgMetadata) error,
 ) error {
@@ -160,6 +162,9 @@ func (c *Connection) scanAll(
 	end := found.CachedInfo().State.LastSeq
 	if end == 0 {
 		return nil
+	}
+	if found.CachedInfo().Config.MaxMsgsPerSubject == 1 {
+		end = math.MaxUint64 // a message that is stored meanwhile may have replaced one that was not read yet
 	}
 	for {
 		var at, pending uint64
