@@ -191,6 +191,17 @@ func (c *Connection) handlers(d Dial, log *zap.Logger) []nats.Option {
 	}
 }
 
+// ignoreDropped makes the connection log no messages that a subscription has dropped. All else is logged as before: of
+// a connection whose credentials are refused, several lines a second would be.
+func (c *Connection) ignoreDropped() {
+	logged := c.nc.ErrorHandler()
+	c.nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		if !errors.Is(err, nats.ErrSlowConsumer) {
+			logged(nc, sub, err)
+		}
+	})
+}
+
 // aboutSubscription says which subscription an error is about, and how many messages it has missed so far. There is
 // none if the error is about the whole connection.
 func aboutSubscription(sub *nats.Subscription) []zap.Field {

@@ -149,7 +149,7 @@ func (e *Embedded) serveReaders(o EmbeddedOptions) error {
 		if err != nil {
 			return err
 		}
-		l := newLive(liveConn, o.Names, owner.Name, sendBudget, o.Log)
+		l := newLive(liveConn, o.Names, owner.Name, sendBudget)
 		e.lives = append(e.lives, l)
 		var u User
 		if len(o.Users) > 0 {

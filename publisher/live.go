@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go"
-	"go.uber.org/zap"
 )
 
 const (
@@ -29,12 +28,8 @@ type live struct {
 	work sync.WaitGroup
 }
 
-func newLive(c *Connection, names Names, owner string, sendBudget *budget, log *zap.Logger) *live {
-	c.nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-		if !errors.Is(err, nats.ErrSlowConsumer) { // events are missed then: live delivery is at most once
-			log.Warn("nats reports an error", zap.String("connection", c.name), zap.Error(err))
-		}
-	})
+func newLive(c *Connection, names Names, owner string, sendBudget *budget) *live {
+	c.ignoreDropped() // events are missed then: live delivery is at most once
 	return &live{conn: c, names: names, owner: owner, sendBudget: sendBudget}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -97,12 +96,7 @@ func NewReaders(c *Connection, o ReadersOptions) (*Readers, error) {
 	if o.Observe == nil {
 		o.Observe = func(_, _ string) {}
 	}
-	// Requests that exceed the queue of a subscription are dropped, and repeated by the reader.
-	c.nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-		if !errors.Is(err, nats.ErrSlowConsumer) {
-			o.Log.Warn("nats reports an error", zap.String("connection", c.name), zap.Error(err))
-		}
-	})
+	c.ignoreDropped() // requests that exceed the queue of a subscription are repeated by the reader
 	r := &Readers{conn: c, o: o, root: o.Names.join("reader") + ".", ctx: ctx, cancel: cancel,
 		readers: map[string]*reader{}}
 	for kind, served := range map[string]bool{kindAPI: o.Events, kindAck: o.Events, kindWatch: o.Watches} {
