@@ -175,7 +175,12 @@ func (s *Store) Holds(ctx context.Context) (all []kycbridge.Hold, err error) {
 			s.countForeign(s.names.holds())
 			continue
 		}
-		h, err := s.Hold(ctx, kycbridge.Key{Provider: tokens[0], Account: tokens[1], VerificationID: tokens[2]})
+		k := kycbridge.Key{Provider: tokens[0], Account: tokens[1], VerificationID: tokens[2]}
+		if checkKey(k) != nil { // PutHold stores none of such a name
+			s.countForeign(s.names.holds())
+			continue
+		}
+		h, err := s.Hold(ctx, k)
 		if err != nil {
 			return nil, err
 		}

@@ -155,3 +155,26 @@ func TestAReleaseEndsOneHold(t *testing.T) {
 		t.Errorf("the second release answered %+v, %v", h, err)
 	}
 }
+
+// TestForeignMessagesAmongHolds: messages of another program on the subjects of holds, whatever they name, do not stop
+// the list of holds, and with it every erasure and the retention.
+func TestForeignMessagesAmongHolds(t *testing.T) {
+	t.Parallel()
+	_, store, _ := start(t, t.TempDir())
+	h := kycbridge.Hold{Provider: "ondato", Account: "acme", VerificationID: "v", Since: time.Now()}
+	must(t, store.PutHold(t.Context(), h))
+	for _, foreign := range []string{"ondato.acme.a@b", "ondato.acme.v2", "v", "a.b.c.d"} {
+		_, err := store.js.Publish(t.Context(), testNames.join("hold", foreign), []byte("{}"))
+		must(t, err)
+	}
+	all, err := store.Holds(t.Context())
+	if must(t, err); len(all) != 1 || all[0].Key() != h.Key() {
+		t.Errorf("holds are %+v", all)
+	}
+	_, end, err := store.ClaimAny(t.Context())
+	must(t, err)
+	end()
+	if n := store.Foreign(testNames.holds()); n == 0 {
+		t.Error("foreign messages are not counted")
+	}
+}
