@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -253,24 +254,33 @@ func (b *Bus) Repair(ctx context.Context) (m Repaired, err error) {
 }
 
 // createMissing creates the missing streams and returns their names. A stream that has become unsafe is no error: it is
-// logged and not ready, and everything else is still repaired, because it is in use.
+// logged and not ready, and everything else is still repaired, because it is in use. After an error nothing is changed,
+// but unsafe streams are still found.
 func (c *Connection) createMissing(ctx context.Context, wanted []stream) (made []string, err error) {
 	var found []unsafeStream
 	for _, want := range wanted {
-		isNew, err := c.ensure(ctx, want)
-		if edited, ok := errors.AsType[unsafeStream](err); ok {
+		isNew, fault := false, error(nil)
+		if err == nil {
+			isNew, fault = c.ensure(ctx, want)
+		} else {
+			fault = c.examine(ctx, want)
+		}
+		known, isKnown := errors.AsType[unsafeStream](c.unsafe.of(want.config.Name))
+		edited, isEdited := errors.AsType[unsafeStream](fault)
+		switch {
+		case isEdited:
 			found = append(found, edited)
-			continue
-		}
-		if err != nil {
-			return made, err
-		}
-		if isNew {
+		case fault != nil && isKnown: // it could not be examined: what was found before remains
+			found = append(found, known)
+		case isNew:
 			made = append(made, want.config.Name)
+		}
+		if !isEdited {
+			err = cmp.Or(err, fault)
 		}
 	}
 	c.unsafe.note(c.log, found)
-	return made, nil
+	return made, err
 }
 
 // realign compares a consumer with its stream, and resets a consumer whose position is after the end of the

@@ -213,6 +213,18 @@ func (c *Connection) ensure(ctx context.Context, want stream) (made bool, err er
 	return made, nil
 }
 
+// examine returns an unsafeStream if a stream exists with settings that would break a guarantee. It changes nothing.
+func (c *Connection) examine(ctx context.Context, want stream) error {
+	have, err := c.js.Stream(ctx, want.config.Name)
+	if err != nil {
+		return fmt.Errorf("look up stream %s: %w", want.config.Name, err)
+	}
+	if broken := brokenPromises(have.CachedInfo().Config, want); len(broken) > 0 {
+		return unsafeStream{want.config.Name, broken}
+	}
+	return nil
+}
+
 // ofOtherPrefix refuses an existing stream that takes messages under another prefix only: it belongs to another
 // configuration, or the prefix was changed. The subjects of this one must not be added to it, and the corrections of
 // brokenPromises would stop the processes that use it.

@@ -76,3 +76,23 @@ func TestAnEditedStreamIsNotReady(t *testing.T) {
 	must(t, store.Ready(t.Context()))
 	must(t, bus.Ready(t.Context()))
 }
+
+// TestAnEditedStreamIsFoundBesideAnError: a stream that cannot be checked or repaired does not hide that another one
+// was edited, nor does what is known of a stream end because of it.
+func TestAnEditedStreamIsFoundBesideAnError(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	loses := func(c *jetstream.StreamConfig) { c.Discard, c.MaxMsgs = jetstream.DiscardOld, 1 }
+	p := payload("idv-1", "e1", "{}")
+	_, err := store.Append(t.Context(), p)
+	must(t, err)
+	edited(t, store.Connection, testNames.access(), func(c *jetstream.StreamConfig) { c.Subjects = []string{"other.>"} })
+	edited(t, store.Connection, testNames.payloads(), loses)
+	for range 2 {
+		if _, err := store.Repair(t.Context()); err == nil || !strings.Contains(err.Error(), testNames.access()) {
+			t.Errorf("repaired: %v", err)
+		}
+		if _, err := store.Append(t.Context(), p); err == nil || !strings.Contains(err.Error(), testNames.payloads()) {
+			t.Errorf("the log takes a message: %v", err)
+		}
+	}
+}
