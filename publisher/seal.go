@@ -134,13 +134,17 @@ func (l *sealer) follow(ctx context.Context) error {
 	return nil
 }
 
-// seal encrypts the body of the message of a payload.
+// seal encrypts the body of the message of a payload. It encrypts nothing while the stream of keys may lose them,
+// because somebody has edited it: without its key the body is lost.
 func (s *Store) seal(ctx context.Context, shelf kycbridge.Shelf, m *nats.Msg, p kycbridge.Payload) error {
 	if s.sealer.pages.master == nil {
 		if s.salted && shelf == kycbridge.ShelfPayloads {
 			m.Header[headerSalt] = newSalt()
 		}
 		return nil
+	}
+	if err := s.unsafe.of(s.names.keyPages()); err != nil {
+		return err
 	}
 	name, key, err := s.sealer.shelves[shelf].take(ctx, s.sealer.pages.make)
 	if err == nil {

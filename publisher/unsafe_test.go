@@ -96,3 +96,28 @@ func TestAnEditedStreamIsFoundBesideAnError(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingIsStoredBesideAnEditedStreamOfKeys: a body without its key is lost, so nothing that is encrypted is stored
+// while the stream of keys may lose them.
+func TestNothingIsStoredBesideAnEditedStreamOfKeys(t *testing.T) {
+	server, store, _ := start(t, t.TempDir())
+	sealing, _ := openStreams(t, server)
+	seal(t, sealing, masterOf(t, masterKeys(t, "m")))
+	p := payload("idv-1", "e1", "{}")
+	name := testNames.keyPages()
+	edited(t, store.Connection, name, func(c *jetstream.StreamConfig) { c.Discard, c.MaxMsgs = jetstream.DiscardOld, 1 })
+	for _, s := range []*Store{store, sealing} {
+		_, err := s.Repair(t.Context())
+		must(t, err)
+	}
+	const correction = "nats stream edit KYC_KEYS --discard=new"
+	if _, err := sealing.Append(t.Context(), p); err == nil || !strings.Contains(err.Error(), correction) {
+		t.Errorf("the log takes a message: %v", err)
+	}
+	err := sealing.Quarantine(t.Context(), p, kycbridge.QuarantineSchema, nil)
+	if err == nil || !strings.Contains(err.Error(), correction) {
+		t.Errorf("quarantine takes a message: %v", err)
+	}
+	_, err = store.Append(t.Context(), p)
+	must(t, err)
+}
