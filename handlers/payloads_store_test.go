@@ -231,6 +231,10 @@ func TestPayloadsOfAStore(t *testing.T) {
 			delete(line, "reference")
 			line["verification_id"] = event.VerificationID("ondato", "acme", "another person")
 		},
+		"its verification is not that of its body": func(line map[string]any) { // nor is its reference
+			line["reference"] = "another person"
+			line["verification_id"] = event.VerificationID("ondato", "acme", "another person")
+		},
 	} {
 		line := changedLine(t, exported, change)
 		if got := s.send(t, "POST", s.url+"/v1/payloads/import", "application/x-ndjson", line, 422); !strings.Contains(got,

@@ -200,13 +200,12 @@ func (a *Archive) leftOut(ctx context.Context, k kycbridge.Kept) (bool, error) {
 const clockError = time.Hour
 
 // plausible refuses what no export contains: a payload from the future, which nothing that comes later would supersede,
-// and one in the history of another verification than that in its body. If the line contains a reference, the worker
-// compares that with the body.
+// and one in the history of another verification than that in its body, whatever reference the line contains.
 func (a *Archive) plausible(k kycbridge.Kept) error {
 	if k.ReceivedAt.After(a.Now().Add(clockError)) {
 		return fmt.Errorf("was received in the future, at %s", k.ReceivedAt.Format(time.RFC3339))
 	}
-	if k.Shelf != kycbridge.ShelfPayloads || k.Notice || k.Reference != "" {
+	if k.Shelf != kycbridge.ShelfPayloads || k.Notice {
 		return nil
 	}
 	lacking := k
