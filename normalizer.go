@@ -62,6 +62,7 @@ type Normalizer struct {
 	Log          History
 	Quarantine   Quarantine
 	Documents    *Documents    // of the Intake of this process; nil: bodies are decoded again
+	Recalled     *Recalled     // nil: stored payloads are mapped whenever a late one is judged
 	Triggers     Triggers      // called if a payload is only a trigger; nil: nothing is fetched
 	Mapping      string        // version of the mappings, for payload.mapping
 	TypePrefix   string        // io.kycbridge
@@ -256,6 +257,9 @@ func (n *Normalizer) publishedBefore(ctx context.Context, k Key, p Payload, done
 	if n.RevisionOf == nil || done.NoEvent != NoEventUnchanged && done.NoEvent != NoEventOld {
 		return 0, nil
 	}
+	if revision := n.Recalled.revision(p); revision > 0 {
+		return revision, nil
+	}
 	if revision, err = n.RevisionOf(ctx, k, p.ID); err != nil {
 		return 0, fmt.Errorf("read earlier events: %w", err)
 	}
@@ -431,8 +435,12 @@ func (n *Normalizer) processFollowing(ctx context.Context, k Key, p Payload, f F
 			return nil
 		}
 		p, behind = behind[0], behind[1:]
-		if _, err := ahead.Process(ctx, p); err != nil && !errors.Is(err, ErrUnmappable) {
+		done, err := ahead.Process(ctx, p)
+		if err != nil && !errors.Is(err, ErrUnmappable) {
 			return err
+		}
+		if revision := done.Disposition().Revision; revision > 0 {
+			n.Recalled.processed(p, revision)
 		}
 	}
 }

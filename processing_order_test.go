@@ -3,6 +3,7 @@ package kycbridge
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 	"time"
 
@@ -107,7 +108,14 @@ func isRefused(d *Revision) bool {
 // processed is the state after the payloads of facts, which are all stored, have been processed in an order.
 func processed(t *testing.T, account *Account, facts []Fact, order []int) *Revision {
 	t.Helper()
+	return processedWith(t, nil, account, facts, order)
+}
+
+// processedWith is processed by a normalizer that keeps facts.
+func processedWith(t *testing.T, recalled *Recalled, account *Account, facts []Fact, order []int) *Revision {
+	t.Helper()
 	s, n := newStored(account)
+	n.Recalled = recalled
 	for i, f := range facts {
 		o := f.Observation
 		o.EventName, o.References = "test", map[string]string{"idv_id": "i"}
@@ -121,6 +129,32 @@ func processed(t *testing.T, account *Account, facts []Fact, order []int) *Revis
 		}
 	}
 	return s.state.Data
+}
+
+// TestRecalledFactsChangeNothing: long histories lead to the same events whether facts are kept or mapped each time.
+func TestRecalledFactsChangeNothing(t *testing.T) {
+	kept := 0
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		facts := make([]Fact, recalledFrom+2+r.IntN(20))
+		order := make([]int, len(facts))
+		for n := range facts {
+			facts[n], order[n] = storedFact(r, n, seed), n
+		}
+		r.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		account, recalled := testAccount, new(Recalled)
+		if seed%8 < 4 {
+			account = withLooks()
+		}
+		want, got := processed(t, account, facts, order), processedWith(t, recalled, account, facts, order)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("seed %d: %s with kept facts, %s without\n%s", seed, ends(got), ends(want), written(facts))
+		}
+		kept += len(recalled.facts)
+	}
+	if kept < 200 {
+		t.Errorf("%d facts were kept: the test has lost its object", kept)
+	}
 }
 
 // TestManyLateVerdicts: a payload behind several late ones is processed once, so the work for a verification with many

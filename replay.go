@@ -120,7 +120,7 @@ func (r *Replayer) recompute(ctx context.Context, stored storedState, base *Revi
 	}
 	history := &inMemoryHistory{state: State{Data: base}, payloads: stored.payloads}
 	n := *r.Normalizer
-	n.Events, n.Log, n.Triggers, n.inMemory = history, history, nil, true
+	n.Events, n.Log, n.Triggers, n.Recalled, n.inMemory = history, history, nil, nil, true
 	n.Documents = &Documents{} // so that no body is decoded again for its mapping
 	for _, p := range stored.payloads {
 		doc, reason := r.examine(account, p)
@@ -164,7 +164,7 @@ func (r *Replayer) Preview(ctx context.Context, k Key, p Payload) (Recomputed, e
 	inMemoryHistory.payloads = append(inMemoryHistory.payloads, p)
 	out.Payloads = len(inMemoryHistory.payloads)
 	n := *r.Normalizer
-	n.Events, n.Log, n.Triggers, n.inMemory = inMemoryHistory, inMemoryHistory, nil, true
+	n.Events, n.Log, n.Triggers, n.Recalled, n.inMemory = inMemoryHistory, inMemoryHistory, nil, nil, true
 	done, err := n.Process(ctx, p)
 	switch {
 	case errors.Is(err, ErrUnmappable):

@@ -25,15 +25,16 @@ func (n *Normalizer) readStored(
 	ctx context.Context, k Key, p Payload, f Fact, last *Revision,
 ) (t storedFacts, err error) {
 	var before []Fact
-	missing := len(last.Memory.Applied)
+	missing, position := len(last.Memory.Applied), 0
 	err = n.Log.History(ctx, k, func(other Payload) error {
+		position++
 		if last.Memory.hasApplied(other.ID) {
 			missing--
 		}
 		if other.ID == p.ID || other.isStoredAfter(p) {
 			return nil
 		}
-		g, err := n.fact(f.Account, other, n.document(other))
+		g, err := n.pastFact(f.Account, other, position)
 		if err != nil || g.Notice || g.otherAttempt(f) || f.Attempt.ID == "" && last.isOtherAttempt(g) {
 			return nil // an unmappable payload has no event of its own either
 		}
@@ -49,6 +50,11 @@ func (n *Normalizer) readStored(
 		t.newer = higherVerdict(f, t.decisive)
 	}
 	return t, err
+}
+
+// pastFact is the fact of the payload at a position of a history.
+func (n *Normalizer) pastFact(a *Account, p Payload, position int) (Fact, error) {
+	return n.Recalled.get(a, p, position, func() (Fact, error) { return n.fact(a, p, n.document(p)) })
 }
 
 // add adds g, the next stored fact of the attempt of f.
@@ -115,13 +121,14 @@ func higherVerdict(f Fact, decisive []Fact) *Fact {
 // storedAfter returns the payloads stored after p, up to the last one that may change what f has led to; none if
 // nothing may.
 func (n *Normalizer) storedAfter(ctx context.Context, k Key, p Payload, f Fact) (found []Payload, err error) {
-	end := 0
+	end, position := 0, 0
 	err = n.Log.History(ctx, k, func(other Payload) error {
+		position++
 		if !other.isStoredAfter(p) {
 			return nil
 		}
 		found = append(found, other)
-		g, err := n.fact(f.Account, other, n.document(other))
+		g, err := n.pastFact(f.Account, other, position)
 		if err == nil && g.mayChange(f) {
 			end = len(found)
 		}
@@ -149,11 +156,13 @@ func (n *Normalizer) storedBefore(ctx context.Context, k Key, p Payload, last *R
 	if err != nil {
 		return nil, err
 	}
+	position := 0
 	err = n.Log.History(ctx, k, func(other Payload) error {
+		position++
 		if other.Notice || !p.isStoredAfter(other) {
 			return nil
 		}
-		g, err := n.fact(account, other, n.document(other))
+		g, err := n.pastFact(account, other, position)
 		if err == nil && g.Effect.Decisive() && g.changes(last) {
 			found = append(found, other)
 		}

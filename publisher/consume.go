@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"sync"
 	"time"
 
@@ -25,7 +24,7 @@ const (
 	// delivery, for example of an account that is not configured: beyond the limit they stop all others.
 	unprocessed = 1 << 15
 	pulled      = 256 // payloads that this process has requested and not taken from the client library
-	perWorker   = 8   // payloads that may wait for one worker
+	perWorker   = 8   // payloads that may wait for each worker, if they are spread evenly
 	retryPause  = 250 * time.Millisecond
 	keyPause    = 5 * time.Second // before the retry of a payload whose key is not available
 	keyTries    = 3               // of a payload whose key was destroyed; if it then still exists, it counts as damaged
@@ -57,23 +56,17 @@ func (s *Store) Consume(ctx context.Context, o ConsumeOptions) error {
 	if err := retryUntilReady(ctx, func(ctx context.Context) error { return s.begin(ctx, o) }); err != nil {
 		return ignoreShutdown(ctx, err)
 	}
-	lanes := make([]chan delivery, o.Workers)
+	lanes := newLanes(o.Workers)
 	var running, recording sync.WaitGroup
 	records := newRecorder(s)
 	worked, allWorked := context.WithCancel(context.WithoutCancel(ctx))
 	recording.Go(func() { records.run(worked) })
-	for i := range lanes {
-		lanes[i] = make(chan delivery, perWorker)
-		running.Go(func() {
-			for m := range lanes[i] {
-				s.workOne(ctx, m, o, records)
-			}
-		})
+	recording.Go(func() { lanes.keep(worked) })
+	for _, lane := range lanes.all {
+		running.Go(func() { lanes.each(lane, func(m delivery) { s.workOne(ctx, m, o, records) }) })
 	}
 	s.dispatch(ctx, lanes, o.Log)
-	for _, lane := range lanes {
-		close(lane)
-	}
+	lanes.close()
 	running.Wait()
 	allWorked()
 	recording.Wait()
@@ -148,13 +141,12 @@ func (s *Store) takeOver(ctx context.Context) error {
 
 // dispatch distributes messages to the lanes, and renews the subscription if it ends. It returns when ctx has ended;
 // workers then return the messages that were already pulled.
-func (s *Store) dispatch(ctx context.Context, lanes []chan delivery, log *zap.Logger) {
-	seed := maphash.MakeSeed()
+func (s *Store) dispatch(ctx context.Context, lanes *lanes, log *zap.Logger) {
 	var warning rateLimitedWarning
 	for ctx.Err() == nil {
 		err := s.pull(ctx, func(d delivery) {
 			warning.reset()
-			lanes[maphash.String(seed, d.Subject())%uint64(len(lanes))] <- d
+			lanes.put(d)
 		})
 		if ctx.Err() == nil && err != nil {
 			s.requestCheck()

@@ -109,18 +109,3 @@ func (s *Store) payload(ctx context.Context, subject string, h nats.Header, body
 	p := payloadOf(subject, h, body)
 	return p, s.unseal(ctx, kycbridge.ShelfPayloads, h.Get(headerKey), &p)
 }
-
-// History reads the stored payloads of one verification, oldest first.
-func (s *Store) History(ctx context.Context, k kycbridge.Key, each func(kycbridge.Payload) error) error {
-	return s.readSubject(ctx, s.payloadLog, s.names.payload(k), 1, func(raw *jetstream.RawStreamMsg) error {
-		p, err := s.payload(ctx, raw.Subject, raw.Header, raw.Data)
-		if err != nil {
-			return err
-		}
-		if !whole(p) {
-			return nil
-		}
-		p.Seq = raw.Sequence
-		return each(p)
-	})
-}

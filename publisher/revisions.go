@@ -1,8 +1,10 @@
 package publisher
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,7 +45,14 @@ func (b *Bus) RevisionOf(ctx context.Context, k kycbridge.Key, payloadID string)
 	if err != nil {
 		return 0, fmt.Errorf("read revisions: %w", err)
 	}
+	named, err := json.Marshal(payloadID)
+	if err != nil {
+		return 0, fmt.Errorf("read revisions: %w", err)
+	}
 	for _, raw := range stored {
+		if !bytes.Contains(raw.Data, named) {
+			continue // to decode hundreds of events takes longer than to process their payloads
+		}
 		e, err := event.Decode(raw.Data) // what it names is not encrypted
 		if err == nil && isEvent(raw.Header) && e.Data.Payload.ID == payloadID &&
 			e.Data.Provider.Event.Via != event.ViaReplay {

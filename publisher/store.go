@@ -31,6 +31,7 @@ type Store struct {
 	unaligned  lowest        // sequence at which payloads were lost, and consumers must continue
 	tried      atomic.Uint64 // sequence up to which payloads were delivered before deliveries were restarted
 	payloadLog jetstream.Stream
+	histories  histories        // of the log
 	polls      jetstream.Stream // timers and due watches
 	starts     jetstream.Stream // idempotency keys
 	tombstones jetstream.Stream // erased verifications

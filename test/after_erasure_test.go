@@ -64,8 +64,8 @@ func TestQuarantinedAfterAnErasure(t *testing.T) {
 	body := bytes.ReplaceAll(marked(mark, 1), []byte(`"status":"Approved"`), []byte(`"status":{"x":1}`))
 	b.sent(t, body, "quarantined")
 	b.tool(t, "payloads", "purge", "--verification", idOf(1), "--yes", "--why", "x")
-	if code, _, stderr := run(t, "kycbridge", "find", idOf(1), "--config", b.config); code != 1 || !strings.Contains(stderr,
-		idOf(1)+" of ondato acme, was erased at 2") {
+	code, _, stderr := run(t, "kycbridge", "find", idOf(1), "--config", b.config)
+	if code != 1 || !strings.Contains(stderr, idOf(1)+" of ondato acme, was erased at 2") {
 		t.Errorf("find ends with %d: %s", code, stderr)
 	}
 	b.stop(t)

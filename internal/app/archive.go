@@ -92,6 +92,7 @@ func (s *system) newNormalizer(bus *publisher.Bus, accounts kycbridge.AccountFin
 		Log:          s.store,
 		Quarantine:   s.store,
 		Triggers:     s.store,
+		Recalled:     new(kycbridge.Recalled),
 		Mapping:      Mapping,
 		TypePrefix:   s.config.Names.TypePrefix,
 		SourcePrefix: s.config.Names.SourcePrefix,
