@@ -26,7 +26,7 @@ type Recalled struct {
 	mu        sync.Mutex
 	facts     map[recalledPayload]Fact
 	bytes     int
-	since     time.Time // when facts was empty
+	forget    *time.Timer // empties both; nil: they are empty
 	revisions map[string]recalledRevision
 }
 
@@ -34,7 +34,6 @@ type Recalled struct {
 type recalledRevision struct {
 	seq      uint64 // of the payload
 	revision int
-	at       time.Time
 }
 
 // recalledPayload identifies what a fact follows from.
@@ -66,11 +65,24 @@ func (r *Recalled) get(a *Account, p Payload, position int, make func() (Fact, e
 func (r *Recalled) put(of recalledPayload, f Fact, size int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.facts == nil || r.bytes+size > recalledBytes || time.Since(r.since) > recalledAge {
-		r.facts, r.bytes, r.since = map[recalledPayload]Fact{}, 0, time.Now()
+	if r.facts == nil || r.bytes+size > recalledBytes {
+		r.facts, r.bytes = map[recalledPayload]Fact{}, 0
+		r.forgetLater()
 	}
 	r.facts[of] = f.clipped()
 	r.bytes += size
+}
+
+// forgetLater empties r after recalledAge: facts are about persons, who may be erased. r.mu is held.
+func (r *Recalled) forgetLater() {
+	if r.forget != nil {
+		return
+	}
+	r.forget = time.AfterFunc(recalledAge, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.facts, r.bytes, r.revisions, r.forget = nil, 0, nil, nil
+	})
 }
 
 // processed keeps the revision of the event of a payload that was processed together with an earlier one, until its own
@@ -83,8 +95,9 @@ func (r *Recalled) processed(p Payload, revision int) {
 	defer r.mu.Unlock()
 	if r.revisions == nil || len(r.revisions) >= recalledRevisions {
 		r.revisions = map[string]recalledRevision{}
+		r.forgetLater()
 	}
-	r.revisions[p.ID] = recalledRevision{p.Seq, revision, time.Now()}
+	r.revisions[p.ID] = recalledRevision{p.Seq, revision}
 }
 
 // revision is what processed keeps of a payload; 0: nothing, and it may have an event nevertheless.
@@ -96,7 +109,7 @@ func (r *Recalled) revision(p Payload) int {
 	defer r.mu.Unlock()
 	kept := r.revisions[p.ID]
 	delete(r.revisions, p.ID)
-	if kept.seq != p.Seq || time.Since(kept.at) > recalledAge {
+	if kept.seq != p.Seq {
 		return 0
 	}
 	return kept.revision

@@ -16,7 +16,7 @@ import (
 const (
 	longHistory  = 64               // payloads from which a history is kept
 	historyBytes = 8 << 20          // bodies of all histories that are kept
-	historyAge   = 10 * time.Second // how long a history is kept after it was last read
+	historyAge   = 10 * time.Second // how long a history counts after it was last read; it is kept for twice as long at most
 )
 
 // histories keeps the payloads of verifications with long histories that were read lately. A worker reads the whole
@@ -24,8 +24,10 @@ const (
 // hundreds of times, while other verifications wait for the same worker. A history counts only if the server still has
 // as many messages of it, so erased payloads are not returned. The zero value is empty.
 type histories struct {
-	mu    sync.Mutex
-	known map[kycbridge.Key]history
+	mu     sync.Mutex
+	known  map[kycbridge.Key]history
+	bytes  int         // of their bodies
+	forget *time.Timer // removes those that nobody reads any more; nil: none is known
 }
 
 // history is what was stored of a verification when it was last read.
@@ -44,30 +46,41 @@ func (h *histories) get(k kycbridge.Key) history {
 	return h.known[k]
 }
 
-// put keeps a history if it is long and there is room, and forgets those that nobody reads any more.
+// put keeps a history if it is long and there is room.
 func (h *histories) put(k kycbridge.Key, of history) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.known, k)
-	if of.messages < longHistory {
-		return
-	}
-	room := historyBytes
-	for other, kept := range h.known {
-		if time.Since(kept.read) > historyAge {
-			delete(h.known, other)
-		} else {
-			room -= kept.bytes
-		}
-	}
-	if of.bytes > room {
+	h.remove(k)
+	if of.messages < longHistory || h.bytes+of.bytes > historyBytes {
 		return
 	}
 	if h.known == nil {
 		h.known = map[kycbridge.Key]history{}
 	}
+	if h.forget == nil {
+		h.forget = time.AfterFunc(historyAge, h.forgetOld)
+	}
 	of.read = time.Now()
-	h.known[k] = of
+	h.known[k], h.bytes = of, h.bytes+of.bytes
+}
+
+func (h *histories) remove(k kycbridge.Key) {
+	h.bytes -= h.known[k].bytes
+	delete(h.known, k)
+}
+
+// forgetOld removes the histories that nobody reads any more: they are about persons, who may be erased.
+func (h *histories) forgetOld() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for k, of := range h.known {
+		if time.Since(of.read) >= historyAge {
+			h.remove(k)
+		}
+	}
+	if h.forget = nil; len(h.known) > 0 {
+		h.forget = time.AfterFunc(historyAge, h.forgetOld)
+	}
 }
 
 // History reads the stored payloads of one verification, oldest first.

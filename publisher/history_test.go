@@ -80,6 +80,7 @@ func TestHistoriesTakeLittleMemory(t *testing.T) {
 	old := h.known[key(1)]
 	old.read = old.read.Add(-2 * historyAge)
 	h.known[key(1)] = old
+	h.forgetOld()
 	h.put(key(2), history{messages: longHistory, bytes: 11})
 	if len(h.known) != 1 || h.get(key(2)).bytes != 11 {
 		t.Errorf("%v", h.known)
