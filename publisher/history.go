@@ -16,7 +16,7 @@ import (
 const (
 	longHistory  = 64               // payloads from which a history is kept
 	historyBytes = 8 << 20          // bodies of all histories that are kept
-	historyAge   = 10 * time.Second // how long a history counts after it was last read; it is kept for twice as long at most
+	historyAge   = 10 * time.Second // how long a history counts after it was last read; it is kept up to twice as long
 )
 
 // histories keeps the payloads of verifications with long histories that were read lately. A worker reads the whole
