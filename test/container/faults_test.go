@@ -241,9 +241,18 @@ func (h *faultyCluster) start(nodes ...*node) {
 	}
 }
 
+// pause stops the processes of a container. On a busy machine the engine cannot freeze one that is in a system call,
+// gives up and lets it run: then it is paused again.
 func (h *faultyCluster) pause(n *node) {
 	h.t.Helper()
-	_, err := h.engine.ContainerPause(h.t.Context(), n.GetContainerID(), client.ContainerPauseOptions{})
+	var err error
+	for range 5 {
+		_, err = h.engine.ContainerPause(h.t.Context(), n.GetContainerID(), client.ContainerPauseOptions{})
+		if err == nil || !strings.Contains(err.Error(), "unable to freeze") {
+			break
+		}
+		time.Sleep(time.Second)
+	}
 	h.do("pause", err)
 }
 
