@@ -108,7 +108,11 @@ func (a *Archive) erased(ctx context.Context, text string) (all []Erased, err er
 	for _, account := range a.Accounts {
 		k := kycbridge.Key{Provider: account.Provider.Name, Account: account.Name}
 		reference := event.VerificationID(k.Provider, k.Account, account.Provider.Canonical(text))
-		for _, k.VerificationID = range []string{strings.ToLower(text), reference} {
+		ids := []string{reference}
+		if isVerificationID(text) {
+			ids = append(ids, strings.ToLower(text))
+		}
+		for _, k.VerificationID = range ids {
 			t, err := a.Tombstones.Tombstone(ctx, k)
 			if err != nil {
 				return nil, err
@@ -119,6 +123,11 @@ func (a *Archive) erased(ctx context.Context, text string) (all []Erased, err er
 		}
 	}
 	return all, nil
+}
+
+// isVerificationID reports whether a text has the form of an internal id.
+func isVerificationID(text string) bool {
+	return len(text) == 36 && strings.Trim(strings.ToLower(text), "0123456789abcdef-") == ""
 }
 
 const (
