@@ -8,7 +8,8 @@ import (
 
 // Limits of Recalled.
 const (
-	// recalledFrom is the position in a history from which facts are kept: those of a short history are cheap.
+	// recalledFrom is the position in a history, the oldest payload being at 1, from which facts are kept: those of a
+	// short history are cheap.
 	recalledFrom = 16
 	// recalledBytes limits the facts by the bytes of their bodies. A fact takes up to four times as much memory.
 	recalledBytes = 8 << 20
@@ -43,10 +44,11 @@ type recalledPayload struct {
 	id, digest string
 }
 
-// get returns the fact of a payload, mapped by make if it is not kept. position is that of the payload in its history.
-func (r *Recalled) get(a *Account, p Payload, position int, make func() (Fact, error)) (Fact, error) {
+// get returns the fact of a payload, which is mapped if its fact is not kept. position is that of the payload in its
+// history.
+func (r *Recalled) get(a *Account, p Payload, position int, mapped func() (Fact, error)) (Fact, error) {
 	if r == nil || position < recalledFrom || p.Seq == 0 {
-		return make()
+		return mapped()
 	}
 	of := recalledPayload{a, p.Seq, p.ID, p.Digest}
 	r.mu.Lock()
@@ -55,7 +57,7 @@ func (r *Recalled) get(a *Account, p Payload, position int, make func() (Fact, e
 	if ok {
 		return f, nil
 	}
-	f, err := make()
+	f, err := mapped()
 	if err == nil {
 		r.put(of, f, len(p.Body))
 	}

@@ -25,21 +25,19 @@ func (n *Normalizer) readStored(
 	ctx context.Context, k Key, p Payload, f Fact, last *Revision,
 ) (t storedFacts, err error) {
 	var before []Fact
-	missing, position := len(last.Memory.Applied), 0
-	err = n.Log.History(ctx, k, func(other Payload) error {
-		position++
+	missing := len(last.Memory.Applied)
+	err = n.past(ctx, k, f.Account, func(other Payload, fact func() (Fact, error)) {
 		if last.Memory.hasApplied(other.ID) {
 			missing--
 		}
 		if other.ID == p.ID || other.isStoredAfter(p) {
-			return nil
+			return
 		}
-		g, err := n.pastFact(f.Account, other, position)
+		g, err := fact()
 		if err != nil || g.Notice || g.otherAttempt(f) || f.Attempt.ID == "" && last.isOtherAttempt(g) {
-			return nil // an unmappable payload has no event of its own either
+			return // an unmappable payload has no event of its own either
 		}
 		before = append(before, g)
-		return nil
 	})
 	t.isWhole = missing <= 0
 	for _, g := range before {
@@ -52,9 +50,18 @@ func (n *Normalizer) readStored(
 	return t, err
 }
 
-// pastFact is the fact of the payload at a position of a history.
-func (n *Normalizer) pastFact(a *Account, p Payload, position int) (Fact, error) {
-	return n.Recalled.get(a, p, position, func() (Fact, error) { return n.fact(a, p, n.document(p)) })
+// past passes each stored payload of a verification on, oldest first, with a function that maps it.
+func (n *Normalizer) past(
+	ctx context.Context, k Key, a *Account, each func(p Payload, fact func() (Fact, error)),
+) error {
+	position := 0
+	return n.Log.History(ctx, k, func(p Payload) error {
+		position++
+		each(p, func() (Fact, error) {
+			return n.Recalled.get(a, p, position, func() (Fact, error) { return n.fact(a, p, n.document(p)) })
+		})
+		return nil
+	})
 }
 
 // add adds g, the next stored fact of the attempt of f.
@@ -121,18 +128,15 @@ func higherVerdict(f Fact, decisive []Fact) *Fact {
 // storedAfter returns the payloads stored after p, up to the last one that may change what f has led to; none if
 // nothing may.
 func (n *Normalizer) storedAfter(ctx context.Context, k Key, p Payload, f Fact) (found []Payload, err error) {
-	end, position := 0, 0
-	err = n.Log.History(ctx, k, func(other Payload) error {
-		position++
+	end := 0
+	err = n.past(ctx, k, f.Account, func(other Payload, fact func() (Fact, error)) {
 		if !other.isStoredAfter(p) {
-			return nil
+			return
 		}
 		found = append(found, other)
-		g, err := n.pastFact(f.Account, other, position)
-		if err == nil && g.mayChange(f) {
+		if g, err := fact(); err == nil && g.mayChange(f) {
 			end = len(found)
 		}
-		return nil
 	})
 	return found[:end], err
 }
@@ -156,17 +160,13 @@ func (n *Normalizer) storedBefore(ctx context.Context, k Key, p Payload, last *R
 	if err != nil {
 		return nil, err
 	}
-	position := 0
-	err = n.Log.History(ctx, k, func(other Payload) error {
-		position++
+	err = n.past(ctx, k, account, func(other Payload, fact func() (Fact, error)) {
 		if other.Notice || !p.isStoredAfter(other) {
-			return nil
+			return
 		}
-		g, err := n.pastFact(account, other, position)
-		if err == nil && g.Effect.Decisive() && g.changes(last) {
+		if g, err := fact(); err == nil && g.Effect.Decisive() && g.changes(last) {
 			found = append(found, other)
 		}
-		return nil
 	})
 	return found, err
 }

@@ -17,11 +17,13 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestCredentialsChangedAndChangedBack: a server refuses the credentials for a while, as it does between
-// the two steps of a password change. The client reconnects once they are valid again.
-func TestCredentialsChangedAndChangedBack(t *testing.T) {
+// serverWithPassword returns a function that starts a server with a password of the user kyc: each time at the same
+// address and with the same files.
+func serverWithPassword(t *testing.T) (run func(password string) *server.Server) {
+	t.Helper()
 	dir, port := t.TempDir(), -1
-	run := func(password string) *server.Server {
+	return func(password string) *server.Server {
+		t.Helper()
 		s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoLog: true, NoSigs: true,
 			JetStream: true, StoreDir: dir, Username: "kyc", Password: password})
 		must(t, err)
@@ -32,6 +34,12 @@ func TestCredentialsChangedAndChangedBack(t *testing.T) {
 		port = s.Addr().(*net.TCPAddr).Port
 		return s
 	}
+}
+
+// TestCredentialsChangedAndChangedBack: a server refuses the credentials for a while, as it does between
+// the two steps of a password change. The client reconnects once they are valid again.
+func TestCredentialsChangedAndChangedBack(t *testing.T) {
+	run := serverWithPassword(t)
 	s := run("first")
 	var closed atomic.Value
 	c, err := Connect(t.Context(),

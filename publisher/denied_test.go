@@ -1,11 +1,9 @@
 package publisher
 
 import (
-	"net"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -17,18 +15,7 @@ import (
 // several times a second on each connection, also on those that serve readers, and says so once.
 func TestDeniedReadersAreLoggedOnce(t *testing.T) {
 	t.Parallel()
-	dir, port := t.TempDir(), -1
-	run := func(password string) *server.Server {
-		s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoLog: true, NoSigs: true,
-			JetStream: true, StoreDir: dir, Username: "kyc", Password: password})
-		must(t, err)
-		s.Start()
-		if !s.ReadyForConnections(10 * time.Second) {
-			t.Fatal("the server is not ready")
-		}
-		port = s.Addr().(*net.TCPAddr).Port
-		return s
-	}
+	run := serverWithPassword(t)
 	s := run("first")
 	core, logged := observer.New(zap.InfoLevel)
 	dial := func(name string) *Connection {

@@ -16,7 +16,7 @@ import (
 const (
 	longHistory  = 64               // payloads from which a history is kept
 	historyBytes = 8 << 20          // bodies of all histories that are kept
-	historyAge   = 10 * time.Second // how long a history counts after it was last read; it is kept up to twice as long
+	historyAge   = 10 * time.Second // after it was last read, a history is kept for so long, and for twice as long at most
 )
 
 // histories keeps the payloads of verifications with long histories that were read lately. A worker reads the whole
@@ -83,39 +83,67 @@ func (h *histories) forgetOld() {
 	}
 }
 
-// History reads the stored payloads of one verification, oldest first.
+// add adds the next message; isPayload: it was not altered. Of a history that is too large only the number is known.
+func (h *history) add(p kycbridge.Payload, isPayload bool) {
+	h.messages++
+	h.last, h.bytes = p.Seq, h.bytes+len(p.Body)
+	switch {
+	case h.bytes > historyBytes:
+		h.payloads = nil
+	case isPayload:
+		h.payloads = append(h.payloads, p)
+	}
+}
+
+// History passes the stored payloads of one verification to each, oldest first.
 func (s *Store) History(ctx context.Context, k kycbridge.Key, each func(kycbridge.Payload) error) error {
-	of, err := s.wholeHistory(ctx, k)
+	known, err := s.knownHistory(ctx, k)
 	if err != nil {
 		return err
 	}
-	for _, p := range of.payloads {
+	for _, p := range known.payloads {
 		if err := each(p); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// wholeHistory reads what was stored since the history was last read, or all of it.
-func (s *Store) wholeHistory(ctx context.Context, k kycbridge.Key) (history, error) {
-	known := s.histories.get(k)
-	if known.messages > 0 && time.Since(known.read) < historyAge {
-		left, end, err := s.messagesOf(ctx, k)
-		if err != nil {
-			return history{}, err
-		}
-		of, err := s.readHistory(ctx, k, known, end)
-		if err != nil || of.messages == left {
-			s.histories.put(k, of)
-			return of, err
-		}
+	if known.messages > 0 {
+		return nil
 	}
-	of, err := s.readHistory(ctx, k, history{}, 0)
+	var of history
+	err = s.readHistory(ctx, k, 1, func(p kycbridge.Payload, isPayload bool) error {
+		if of.add(p, isPayload); isPayload {
+			return each(p)
+		}
+		return nil
+	})
 	if err == nil {
 		s.histories.put(k, of)
 	}
-	return of, err
+	return err
+}
+
+// knownHistory is the history that is kept, with what was stored since; an empty one if none is kept, or if the server
+// does not have all of it any more.
+func (s *Store) knownHistory(ctx context.Context, k kycbridge.Key) (of history, err error) {
+	if of = s.histories.get(k); of.messages == 0 {
+		return of, nil
+	}
+	left, end, err := s.messagesOf(ctx, k)
+	if err != nil {
+		return of, err
+	}
+	of.payloads = slices.Clip(of.payloads) // others read the same history
+	err = s.readHistory(ctx, k, of.last+1, func(p kycbridge.Payload, isPayload bool) error {
+		if p.Seq <= end {
+			of.add(p, isPayload)
+		}
+		return nil
+	})
+	if err != nil || of.messages != left || of.bytes > historyBytes {
+		return history{}, err
+	}
+	s.histories.put(k, of)
+	return of, nil
 }
 
 // messagesOf is how many messages of a verification are in the log, up to its last sequence.
@@ -130,25 +158,16 @@ func (s *Store) messagesOf(ctx context.Context, k kycbridge.Key) (n int, end uin
 	return int(info.State.Subjects[subject]), info.State.LastSeq, nil
 }
 
-// readHistory reads the messages after those that are known, up to a sequence; 0: all.
-func (s *Store) readHistory(ctx context.Context, k kycbridge.Key, known history, end uint64) (history, error) {
-	of := known
-	of.payloads = slices.Clip(of.payloads) // others read the same history
-	err := s.readSubject(ctx, s.payloadLog, s.names.payload(k), of.last+1, func(raw *jetstream.RawStreamMsg) error {
-		if end > 0 && raw.Sequence > end {
-			return nil
-		}
+// readHistory passes the messages of a verification from a sequence on to each; isPayload: the message was not altered.
+func (s *Store) readHistory(
+	ctx context.Context, k kycbridge.Key, from uint64, each func(p kycbridge.Payload, isPayload bool) error,
+) error {
+	return s.readSubject(ctx, s.payloadLog, s.names.payload(k), from, func(raw *jetstream.RawStreamMsg) error {
 		p, err := s.payload(ctx, raw.Subject, raw.Header, raw.Data)
 		if err != nil {
 			return err
 		}
-		of.messages++
-		of.last, of.bytes = raw.Sequence, of.bytes+len(p.Body)
-		if whole(p) {
-			p.Seq = raw.Sequence
-			of.payloads = append(of.payloads, p)
-		}
-		return nil
+		p.Seq = raw.Sequence
+		return each(p, whole(p))
 	})
-	return of, err
 }

@@ -51,7 +51,7 @@ func (b *Bus) RevisionOf(ctx context.Context, k kycbridge.Key, payloadID string)
 	}
 	for _, raw := range stored {
 		if !bytes.Contains(raw.Data, named) {
-			continue // to decode hundreds of events takes longer than to process their payloads
+			continue // decoding every event of a long history would take longer than processing a payload
 		}
 		e, err := event.Decode(raw.Data) // what it names is not encrypted
 		if err == nil && isEvent(raw.Header) && e.Data.Payload.ID == payloadID &&

@@ -65,7 +65,7 @@ func TestQuarantinedAfterAnErasure(t *testing.T) {
 	b.sent(t, body, "quarantined")
 	b.tool(t, "payloads", "purge", "--verification", idOf(1), "--yes", "--why", "x")
 	code, _, stderr := run(t, "kycbridge", "find", idOf(1), "--config", b.config)
-	if code != 1 || !strings.Contains(stderr, idOf(1)+" of ondato acme, was erased at 2") {
+	if code != 1 || !strings.Contains(stderr, "erased verification: "+idOf(1)+" of ondato acme, erased at 2") {
 		t.Errorf("find ends with %d: %s", code, stderr)
 	}
 	b.stop(t)

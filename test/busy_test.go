@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,6 +27,27 @@ func TestABusyVerificationDelaysNoOther(t *testing.T) {
     confirm: false
 `)
 	b.start(t)
+	nc, err := nats.Connect(b.eventsURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	events, err := nc.SubscribeSync("kyc.event.v1.ondato.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifications := 0
+	isTold := func(patience time.Duration) bool { // whether the event of one more verification comes
+		verifications++
+		b.approve(t, verifications, verifications)
+		for deadline := time.Now().Add(patience); ; {
+			m, err := events.NextMsg(time.Until(deadline))
+			if err != nil || strings.HasSuffix(m.Subject, "."+idOf(verifications)) {
+				return err == nil
+			}
+		}
+	}
+	wait.For(t, 20*time.Second, "events are received", func() bool { return isTold(100 * time.Millisecond) })
 	raw, err := os.ReadFile("fixture/testdata/idwise/journey-result-refer/body.json")
 	if err != nil {
 		t.Fatal(err)
@@ -43,20 +65,8 @@ func TestABusyVerificationDelaysNoOther(t *testing.T) {
 		})
 	}
 	sending.Wait()
-	nc, err := nats.Connect(b.eventsURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	events, err := nc.SubscribeSync("kyc.event.v1.ondato.>")
-	if err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(time.Second) // the subscription of a reader takes a moment until events reach it
-	began := time.Now()
-	b.approve(t, 1, 1)
-	if _, err := events.NextMsg(5 * time.Second * wait.Slowdown); err != nil {
-		t.Errorf("no event of another verification after %s: %v", time.Since(began), err)
+	if patience := 5 * time.Second * wait.Slowdown; !isTold(patience) {
+		t.Errorf("no event of another verification within %s", patience)
 	}
 	b.settled(t, 15*time.Second)
 }

@@ -329,9 +329,12 @@ const shortestBeginning = 4
 // nothingHas is the error of a search for text without a match; shown is text as the message repeats it.
 func nothingHas(r archive.SearchResult, text, shown string) error {
 	if len(r.Erased) > 0 {
-		e := r.Erased[0]
-		return fmt.Errorf("the verification with the id %s, %s of %s %s, was erased at %s", printable(shown),
-			e.VerificationID, e.Provider, e.Account, e.At.UTC().Format(time.RFC3339))
+		var all []string
+		for _, e := range r.Erased {
+			all = append(all, fmt.Sprintf("%s of %s %s, erased at %s", e.VerificationID, e.Provider, e.Account,
+				e.At.UTC().Format(time.RFC3339)))
+		}
+		return fmt.Errorf("the id %s is that of an erased verification: %s", printable(shown), strings.Join(all, "; "))
 	}
 	if utf8.RuneCountInString(text) < shortestBeginning {
 		return fmt.Errorf("nothing has exactly the id %s; to search by a beginning, write at least %d characters of a "+

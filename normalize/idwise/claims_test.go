@@ -235,11 +235,13 @@ func TestDateOfAnotherCalendarAlone(t *testing.T) {
 			t.Errorf("%s: birthdate %q, %+v, fields %s, want %s", c.labels, birthdate, o.Documents[0], got, c.fields)
 		}
 	}
-	two := `"documents":{"0":` + shown("Birth Date", "1990-02-01") + `,"1":` + shown("Birth Date Hijri", "1410-07-05") + `}`
+	two := `"documents":{"0":` + shown("Birth Date", "1990-02-01") +
+		`,"1":` + shown("Birth Date Hijri", "1410-07-05") + `}`
 	if got := fetched(t, two).ExtractedClaims["birthdate"]; got != nil {
 		t.Errorf("of two documents: %v", got)
 	}
-	if got := fetched(t, `"applicant":{"birth_date":"1990-02-01"},`+two).ExtractedClaims["birthdate"]; got != "1990-02-01" {
+	o := fetched(t, `"applicant":{"birth_date":"1990-02-01"},`+two)
+	if got := o.ExtractedClaims["birthdate"]; got != "1990-02-01" {
 		t.Errorf("of the applicant: %v", got)
 	}
 }
