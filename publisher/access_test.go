@@ -8,6 +8,7 @@ import (
 // TestWideUsersAreRefused: a user may be granted events, requests to watch and foreign subjects. The
 // server does not start if a user is granted more.
 func TestWideUsersAreRefused(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		subject            string
 		publish, subscribe bool

@@ -22,6 +22,7 @@ func allAccesses(t *testing.T, s *Store, q kycbridge.AccessQuery) (ids []string)
 // TestAccesses: records are selected by name, verification and time, survive a restart, and foreign messages
 // are skipped.
 func TestAccesses(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, store, bus := start(t, dir)
 	now := time.Now().UTC()

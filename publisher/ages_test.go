@@ -56,6 +56,7 @@ func TestOldestPayload(t *testing.T) {
 }
 
 func TestOldestDueIsPerAccount(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	w := watch("session-1")
 	account := kycbridge.AccountKey{Provider: w.Provider, Account: w.Account}
@@ -78,6 +79,7 @@ func TestOldestDueIsPerAccount(t *testing.T) {
 }
 
 func TestDiskUsage(t *testing.T) {
+	t.Parallel()
 	server, store, _ := start(t, t.TempDir())
 	before, err := server.Disk()
 	must(t, err)

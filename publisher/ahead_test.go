@@ -60,6 +60,7 @@ func TestRetentionPastMessagesFromTheFuture(t *testing.T) {
 
 // TestSearchPastMessagesFromTheFutureEnds: the cost of a search is bounded, however many messages are too young.
 func TestSearchPastMessagesFromTheFutureEnds(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	for name, c := range map[string]struct {
 		at   time.Time

@@ -9,6 +9,7 @@ import (
 // TestBacklogOfNewMessages: a message counts as unprocessed from its acknowledgement on, also while the server has not
 // yet counted it for the consumer.
 func TestBacklogOfNewMessages(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	stream, err := store.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "QUEUE",
 		Subjects: []string{"queue.>"}})

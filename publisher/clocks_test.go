@@ -24,7 +24,6 @@ func wrongClock(t *testing.T, s *Store, by time.Duration) (now func() time.Time)
 // withWrongClocks runs a test with clocks that are hours ahead and behind, and with the right one.
 func withWrongClocks(t *testing.T, test func(t *testing.T, by time.Duration)) {
 	t.Helper()
-	t.Parallel()
 	for name, by := range map[string]time.Duration{"ahead": 3 * time.Hour, "behind": -3 * time.Hour, "right": 0} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -36,6 +35,7 @@ func withWrongClocks(t *testing.T, test func(t *testing.T, by time.Duration)) {
 // TestTimersOfAWrongClock: a session is polled after its interval, however wrong the clock of the process is. One that
 // was behind would poll without a pause, because a timer in the past is due at once; one that was ahead, hours late.
 func TestTimersOfAWrongClock(t *testing.T) {
+	t.Parallel()
 	withWrongClocks(t, func(t *testing.T, by time.Duration) {
 		_, store, _ := start(t, t.TempDir())
 		now := wrongClock(t, store, by)
@@ -60,6 +60,7 @@ func TestTimersOfAWrongClock(t *testing.T) {
 // TestErasureByAWrongClock: the clock of a process that polls is wrong. An answer that was requested before an erasure
 // is kept out, and what is requested after it is stored and polled on.
 func TestErasureByAWrongClock(t *testing.T) {
+	t.Parallel()
 	withWrongClocks(t, func(t *testing.T, by time.Duration) {
 		store, tool, victim := withVictim(t)
 		now := wrongClock(t, store, by)
@@ -89,6 +90,7 @@ func TestErasureByAWrongClock(t *testing.T) {
 
 // TestRetentionByAWrongClock: a process whose clock is ahead removes nothing early.
 func TestRetentionByAWrongClock(t *testing.T) {
+	t.Parallel()
 	withWrongClocks(t, func(t *testing.T, by time.Duration) {
 		_, store, _ := start(t, t.TempDir())
 		now := wrongClock(t, store, by)

@@ -39,6 +39,7 @@ func serverWithPassword(t *testing.T) (run func(password string) *server.Server)
 // TestCredentialsChangedAndChangedBack: a server refuses the credentials for a while, as it does between
 // the two steps of a password change. The client reconnects once they are valid again.
 func TestCredentialsChangedAndChangedBack(t *testing.T) {
+	t.Parallel()
 	run := serverWithPassword(t)
 	s := run("first")
 	var closed atomic.Value
@@ -66,6 +67,7 @@ func TestCredentialsChangedAndChangedBack(t *testing.T) {
 // TestAPermanentlyClosedConnectionIsReported: the client library never reconnects after an error that it
 // does not know. Without a report the process would stay ready and publish nothing.
 func TestAPermanentlyClosedConnectionIsReported(t *testing.T) {
+	t.Parallel()
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true, JetStream: true,
 		StoreDir: t.TempDir()})
 	must(t, err)
@@ -154,6 +156,7 @@ func speaker(t *testing.T, behind string) (address string, say func(string)) {
 // TestAReaderIsNotTheService: a service that connects as a user who may only read events is refused for
 // this reason, and not because of the small messages that the server accepts from such a user.
 func TestAReaderIsNotTheService(t *testing.T) {
+	t.Parallel()
 	e, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames, MaxBody: 1 << 20,
 		Users: []User{{Username: "reader", Password: "reader-password"}}})
 	must(t, err)

@@ -119,6 +119,7 @@ func TestConditionIsChecked(t *testing.T) {
 // TestPublishingGivesUp: a message that the server refuses is not retried, and the committer does not wait
 // for a caller that has given up.
 func TestPublishingGivesUp(t *testing.T) {
+	t.Parallel()
 	server, _, _ := start(t, t.TempDir())
 	c := connect(t, server, "store")
 	committer := newCommitter(c, "")
@@ -147,6 +148,7 @@ func TestPublishingGivesUp(t *testing.T) {
 
 // TestAnswerOf: the short way to read an acknowledgement takes only what the decoder would read the same.
 func TestAnswerOf(t *testing.T) {
+	t.Parallel()
 	for answer, want := range map[string]*jetstream.PubAck{
 		`{"stream":"KYC_EVENTS","seq":7}`:                     {Stream: "KYC_EVENTS", Sequence: 7},
 		`{"stream":"KYC_EVENTS", "seq":7}`:                    {Stream: "KYC_EVENTS", Sequence: 7},

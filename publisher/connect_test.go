@@ -10,6 +10,7 @@ import (
 // TestBusyServer: a server that is so busy that it answers after seconds is not mistaken for one that never answers,
 // and one that never answers is waited for no longer than openTimeout.
 func TestBusyServer(t *testing.T) {
+	t.Parallel()
 	answersAfter := func(d time.Duration) func(context.Context) error {
 		return func(ctx context.Context) error {
 			select {

@@ -181,6 +181,7 @@ func watched(level zapcore.Level) (*zap.Logger, *observer.ObservedLogs) {
 // TestOneBitAnywhere flips one bit at each of many offsets of a closed store, and starts on it. The start
 // succeeds, every message is unchanged, and new ones are stored and processed.
 func TestOneBitAnywhere(t *testing.T) {
+	t.Parallel()
 	positions := 200
 	if testing.Short() || wait.Race {
 		positions = 25
@@ -273,6 +274,7 @@ func damageSeed() uint64 {
 // TestManyBytesAnywhere overwrites part of a block, or truncates it. Every untouched message is unchanged,
 // missing ones are named, and sequences are not assigned again.
 func TestManyBytesAnywhere(t *testing.T) {
+	t.Parallel()
 	positions := 120
 	if testing.Short() || wait.Race {
 		positions = 15
@@ -353,6 +355,7 @@ func TestCutOffBetweenRecords(t *testing.T) {
 // TestEmptiedStreamIsWhole: a stream whose last message was erased is not reported as truncated, whatever
 // remains of the index.
 func TestEmptiedStreamIsWhole(t *testing.T) {
+	t.Parallel()
 	for _, secure := range []bool{true, false} {
 		for _, indexed := range []bool{true, false} {
 			t.Run(fmt.Sprintf("overwritten %v, index %v", secure, indexed), func(t *testing.T) {
@@ -452,6 +455,7 @@ func tornOnly(findings []blocks.Finding) bool {
 
 // TestDamagedFiles damages whole files of a store of several blocks.
 func TestDamagedFiles(t *testing.T) {
+	t.Parallel()
 	if wait.Race {
 		t.Skip("it copies and reads 24 MB for each kind of damage: run it without the race detector, as .ci/run does")
 	}

@@ -13,6 +13,7 @@ import (
 // TestDispositionsAsStored: entries of earlier versions are read, entries of this one are read back, and
 // earlier versions can read them too, since they ignore everything after the third element.
 func TestDispositionsAsStored(t *testing.T) {
+	t.Parallel()
 	all := cmp.AllowUnexported(disposition{})
 	field, word := newValue{Kind: kycbridge.NewField, Pointer: "/a"}, newValue{Kind: kycbridge.NewWord, Pointer: "/b",
 		Value: "Frozen"}
@@ -62,6 +63,7 @@ func TestDispositionsAsStored(t *testing.T) {
 
 // TestDispositionsFitAMessage: a message holds many small entries, or few large ones, and at least one.
 func TestDispositionsFitAMessage(t *testing.T) {
+	t.Parallel()
 	large := disposition{}
 	for range 32 {
 		large.fresh = append(large.fresh, newValue{Kind: kycbridge.NewField, Pointer: "/" + strings.Repeat("p", 600)})

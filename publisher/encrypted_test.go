@@ -10,6 +10,7 @@ import (
 
 // TestNoSealer: without keys an event of the profile encrypted is neither published in clear nor read.
 func TestNoSealer(t *testing.T) {
+	t.Parallel()
 	e := event.Event{Data: event.Data{PII: event.PII{Profile: event.ProfileEncrypted}, ExternalReference: "s33d"}}
 	b := &Bus{}
 	body, err := b.bodyOf(kycbridge.Outgoing{Event: &e, Body: []byte("s33d")})

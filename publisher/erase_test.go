@@ -162,6 +162,7 @@ func found(t *testing.T, word string, dirs ...string) (files []string) {
 }
 
 func TestErasedBytesAreGone(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, store, bus := start(t, dir)
 	const people = 50
@@ -272,6 +273,7 @@ func othersAreWhole(t *testing.T, store *Store, bus *Bus, all []person, gone per
 }
 
 func TestEraseOfMissingPayloadIsNoError(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	for _, shelf := range []kycbridge.Shelf{"", kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine,
 		kycbridge.ShelfRefused} {
@@ -306,6 +308,7 @@ func TestEraseOfMissingPayloadIsNoError(t *testing.T) {
 // TestAnIDIsUsedAgainAfterItsPayloadWasErased: the server's memory of an erased payload's id blocks no
 // other body, however often that happens; a repetition of an erased payload is refused.
 func TestAnIDIsUsedAgainAfterItsPayloadWasErased(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	put := func(body string, via event.Via) kycbridge.Stored {
 		t.Helper()
@@ -349,6 +352,7 @@ func TestAnIDIsUsedAgainAfterItsPayloadWasErased(t *testing.T) {
 // only if its erasure is recorded and the log extends beyond it. Servers of a cluster lag, files lose
 // messages and sequences are assigned again; none of these may cost an event.
 func TestOnlyRecordedErasuresCount(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	put := func(n string) kycbridge.Payload {
 		t.Helper()
@@ -417,6 +421,7 @@ func TestABarBlocksAppends(t *testing.T) {
 
 // TestANewHistoryAfterAnErasure: the first revision has the id of the erased one, and is stored at once.
 func TestANewHistoryAfterAnErasure(t *testing.T) {
+	t.Parallel()
 	_, _, bus := start(t, t.TempDir())
 	p := payload("idv-1", "e1", "{}")
 	k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
@@ -436,6 +441,7 @@ func TestANewHistoryAfterAnErasure(t *testing.T) {
 }
 
 func TestTombstones(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, store, bus := start(t, dir)
 	var want []kycbridge.Tombstone
@@ -473,6 +479,7 @@ func TestTombstones(t *testing.T) {
 // TestNamesThatAreNone: no text in the place of a verification's name selects another verification, or ends the
 // connection.
 func TestNamesThatAreNone(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	good := watch("erased").Key()
 	must(t, store.WriteTombstone(t.Context(), kycbridge.Tombstone{Provider: good.Provider, Account: good.Account,

@@ -15,6 +15,7 @@ import (
 // TestSequenceZeroIsNeverMissing: the server may count sequence 0, which does not exist, among the deleted
 // sequences of a stream that was just created.
 func TestSequenceZeroIsNeverMissing(t *testing.T) {
+	t.Parallel()
 	if got := deleted(jetstream.StreamState{Deleted: []uint64{0}}); len(got) != 0 {
 		t.Errorf("%v of an empty stream are missing", got)
 	}
@@ -26,6 +27,7 @@ func TestSequenceZeroIsNeverMissing(t *testing.T) {
 // TestShutdownDuringStartIsNoError: a process that is stopped before its consumers are created has not
 // failed.
 func TestShutdownDuringStartIsNoError(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -45,6 +47,7 @@ func TestShutdownDuringStartIsNoError(t *testing.T) {
 // TestErasuresAreKnownInTime: an erasure by this process is known at once, one by another process after
 // kycbridge.ErasureDelay at most, although a process reads the record of erasures once for all of its workers.
 func TestErasuresAreKnownInTime(t *testing.T) {
+	t.Parallel()
 	server, store, _ := start(t, t.TempDir())
 	other, _ := openStreams(t, server)
 	put := func(id string) kycbridge.Payload {
@@ -80,6 +83,7 @@ func TestErasuresAreKnownInTime(t *testing.T) {
 // TestErasuresAreReadOnce: while a record is recent nobody reads it; once it is half as old as it may be one caller
 // does, and after its whole age all do. The age is that of the wall clock, which a suspended machine does not stop.
 func TestErasuresAreReadOnce(t *testing.T) {
+	t.Parallel()
 	const subject = "a"
 	began := time.Now()
 	for name, c := range map[string]struct {

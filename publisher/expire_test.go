@@ -29,6 +29,7 @@ func agedOf(t testing.TB, s *Store, a kycbridge.AccountKey) (all []kycbridge.Age
 // TestExpire: expired messages of one account are removed, those of another and later ones stay, the gaps are
 // explained, and a copy of the files from before cannot be decrypted with the keys as they are now.
 func TestExpire(t *testing.T) {
+	t.Parallel()
 	dir, text := t.TempDir(), masterKeys(t, "m")
 	server, store, bus := start(t, dir)
 	seal(t, store, masterOf(t, text))
@@ -97,6 +98,7 @@ func TestExpire(t *testing.T) {
 
 // TestErasuresAreTidied: the records of complete buckets at the front are replaced by one, and explain the same.
 func TestErasuresAreTidied(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	stream := testNames.payloads()
 	record := func(first, last uint64) {
@@ -260,6 +262,7 @@ func BenchmarkExpire(b *testing.B) {
 // TestNothingIsSearchedWhileNothingIsOld: the retention creates no consumer with a filter while the oldest message is
 // too young, because the server visits all subjects for one.
 func TestNothingIsSearchedWhileNothingIsOld(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	_, err := store.Append(t.Context(), payload("ref", "event", `{}`))
 	must(t, err)

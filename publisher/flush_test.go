@@ -25,6 +25,7 @@ import (
 // TestFlushesAreShared: callers that arrive while a flush runs share the next one, which begins after
 // their arrival.
 func TestFlushesAreShared(t *testing.T) {
+	t.Parallel()
 	var flushes atomic.Int32
 	begin, end := make(chan struct{}), make(chan struct{})
 	f := &flusher{sync: func() error {
@@ -130,6 +131,7 @@ func (f *flusher) busy() bool {
 // TestAFailedFlushIsFinal: after a failed flush nothing is durable any more, even if the next one would
 // succeed. A flush that hangs does not hold a caller beyond its time.
 func TestAFailedFlushIsFinal(t *testing.T) {
+	t.Parallel()
 	results := []error{nil, errNoBlocks, nil, errors.Join(errNotFlushed, syscall.EIO), nil, nil}
 	var n int
 	f := &flusher{sync: func() error { n++; return results[n-1] }}
@@ -150,6 +152,7 @@ func TestAFailedFlushIsFinal(t *testing.T) {
 
 // TestFlushes flushes a folder in which files appear, are replaced and are removed.
 func TestFlushes(t *testing.T) {
+	t.Parallel()
 	b := newBlockFiles(t.TempDir())
 	block := func(n int) string { return filepath.Join(b.folder, strconv.Itoa(n)+".blk") }
 	write := func(numbers ...int) {
@@ -196,6 +199,7 @@ func TestFlushes(t *testing.T) {
 // TestFlushesCoverWhatWasThere: while a flush runs, the server appends to the last file, begins new files and removes
 // others. A flush covers everything that was appended before it began.
 func TestFlushesCoverWhatWasThere(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(20) {
 		source := rand.New(rand.NewPCG(seed, 1))
 		s := &appendingServer{T: t, Rand: source, folder: t.TempDir(), durable: map[uint64]int64{}}
@@ -271,6 +275,7 @@ func (s *appendingServer) datasync(f *os.File) error {
 // TestOtherProcessesFlush: if a command reaches the store through the port of the process that runs it,
 // that process flushes what the command stores, and the command gets an error if the flush fails.
 func TestOtherProcessesFlush(t *testing.T) {
+	t.Parallel()
 	server, store, _ := start(t, t.TempDir())
 	c, err := Connect(t.Context(), Dial{Name: "tool", Options: server.Dial()}, testMaxBody, zap.NewNop())
 	must(t, err)
@@ -309,6 +314,7 @@ func (unwritable) flush(context.Context, string) error { return errNotFlushed }
 // TestUnflushedEventsAreNotRead: an event could not be flushed. The server shows it, but it does not count as published
 // until a flush succeeds.
 func TestUnflushedEventsAreNotRead(t *testing.T) {
+	t.Parallel()
 	_, _, bus := start(t, t.TempDir())
 	p := payload("idv", "e1", `{}`)
 	e, body := eventOf(p, 1)

@@ -16,6 +16,7 @@ import (
 // TestOnlyAWriteClearsAFailure: answers from the server's memory do not end a failure; otherwise a store
 // that fails would never be restarted while a provider repeats known callbacks.
 func TestOnlyAWriteClearsAFailure(t *testing.T) {
+	t.Parallel()
 	full := errors.New("no space left on device")
 	for name, c := range map[string]struct {
 		pub  *jetstream.PubAck
@@ -42,6 +43,7 @@ func TestOnlyAWriteClearsAFailure(t *testing.T) {
 // TestUnansweredWrites: one write without an answer counts for a moment. Where no write is answered any more, the
 // store stays unready from one failure to the next.
 func TestUnansweredWrites(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		failing time.Duration
 		failed  bool
@@ -58,6 +60,7 @@ func TestUnansweredWrites(t *testing.T) {
 // TestALimitOfTheAccountIsAFailure: a server that refuses every write is not ready, also if it reports that as a fault
 // of the request, and the reason is known.
 func TestALimitOfTheAccountIsAFailure(t *testing.T) {
+	t.Parallel()
 	for _, code := range takesNothing {
 		var h health
 		h.note(time.Now(), nil, &jetstream.APIError{Code: 400, ErrorCode: code, Description: "limit reached"})
@@ -75,6 +78,7 @@ func TestALimitOfTheAccountIsAFailure(t *testing.T) {
 // TestAHangingCommitIsAFailure: a write that is not answered in time counts as failed, though the commit
 // that it waits for has not ended.
 func TestAHangingCommitIsAFailure(t *testing.T) {
+	t.Parallel()
 	server, _, _ := start(t, t.TempDir())
 	connection := connect(t, server, "another")
 	defer connection.Close()
@@ -92,6 +96,7 @@ func TestAHangingCommitIsAFailure(t *testing.T) {
 
 // TestAProbeIsNoLoss: a probe that expires before the normalizer has read it leaves a gap in the log that is explained.
 func TestAProbeIsNoLoss(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	must(t, store.confirm(t.Context(), 1)) // nothing is known to be stored at 1 or later
 	wait.For(t, 20*time.Second, "the probe has expired", func() bool {

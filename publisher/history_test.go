@@ -10,6 +10,7 @@ import (
 // TestLongHistoriesAreCurrent: what is kept of a long history is complete, and contains nothing that was erased
 // meanwhile.
 func TestLongHistoriesAreCurrent(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	first := payload("idv-1", "e0", "{}")
 	k := kycbridge.Key{Provider: first.Provider, Account: first.Account, VerificationID: first.VerificationID}
@@ -69,6 +70,7 @@ func TestLongHistoriesAreCurrent(t *testing.T) {
 
 // TestHistoriesTakeLittleMemory: long histories are kept up to a limit, and only those that were read lately.
 func TestHistoriesTakeLittleMemory(t *testing.T) {
+	t.Parallel()
 	var h histories
 	key := func(i int) kycbridge.Key { return kycbridge.Key{VerificationID: fmt.Sprint(i)} }
 	h.put(key(0), history{messages: longHistory - 1, bytes: 10})

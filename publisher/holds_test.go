@@ -84,6 +84,7 @@ func erase(t *testing.T, erasing, held *atomic.Bool) {
 
 // TestAHoldWaitsForAClaim: a hold returns when the erasure that was claimed before it has ended.
 func TestAHoldWaitsForAClaim(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	k := kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: "v"}
 	end, err := store.ClaimOne(t.Context(), k, time.Now())
@@ -119,6 +120,7 @@ func TestClaimIsRenewed(t *testing.T) {
 
 // TestAReleaseEndsOneHold: while a release waits for an erasure, another hold is placed. The release does not end it.
 func TestAReleaseEndsOneHold(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	p := payload("v", "e1", "{}")
 	_, err := store.Append(t.Context(), p)

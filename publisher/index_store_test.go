@@ -56,6 +56,7 @@ func publishIndex(t testing.TB, s *Store, subject string, body []byte) {
 // TestIndexOfEarlierVersions: an index with a subject for each entry is removed, and built anew. So is one that a
 // process of an earlier version writes beside the new one.
 func TestIndexOfEarlierVersions(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, store, bus := start(t, dir)
 	indexed(t, store, bus, 1, "case-one")
@@ -95,6 +96,7 @@ func searchedSegment(t testing.TB, s *Store, m *manifest, id string) (name segme
 
 // TestDamagedIndexIsBuiltAgain: what is missing or damaged in the index is noticed, and the index is built again.
 func TestDamagedIndexIsBuiltAgain(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	smallSegments(store)
 	for n := range 20 {
@@ -146,6 +148,7 @@ func TestDamagedIndexIsBuiltAgain(t *testing.T) {
 
 // TestDamageIsNoticedByAnErasure: an erasure that cannot read the index erases all of it.
 func TestDamageIsNoticedByAnErasure(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, store, bus := start(t, dir)
 	k := indexed(t, store, bus, 1, "case-one")
@@ -166,6 +169,7 @@ func TestDamageIsNoticedByAnErasure(t *testing.T) {
 // process may have left the messages that its change has replaced. Messages that are newer than the
 // manifest may belong to a batch in progress.
 func TestWhatIsNotInTheIndexIsRemoved(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, store, bus := start(t, dir)
 	left := segments.NewSecret()
@@ -195,6 +199,7 @@ func TestWhatIsNotInTheIndexIsRemoved(t *testing.T) {
 // TestQuarantineIsIndexed: a payload in quarantine is found by its id and by its verification, and its entries are
 // erased with the verification.
 func TestQuarantineIsIndexed(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	p := payload("idv-1", "event-00000001", "{}")
 	must(t, store.Quarantine(t.Context(), p, kycbridge.QuarantineUnmapped, nil))
@@ -220,6 +225,7 @@ func TestQuarantineIsIndexed(t *testing.T) {
 // TestIDsOfPayloadsExpire: the entries of a payload expire after the longest retention of a shelf, those
 // of an event never do, and an entry of an owner outlasts the one that it leads to.
 func TestIDsOfPayloadsExpire(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	indexed(t, store, bus, 1, "case-one")
 	must(t, NewIndexer(store, bus).CatchUp(t.Context(), nil))
@@ -247,6 +253,7 @@ func TestIDsOfPayloadsExpire(t *testing.T) {
 // is interrupted at any point. In the end all verifications that exist are found, and nothing is left of
 // the others.
 func TestIndexersReadersAndPurges(t *testing.T) {
+	t.Parallel()
 	server, store, bus := start(t, t.TempDir())
 	second, err := OpenStore(t.Context(), connect(t, server, "second"), testNames, testMaxBody, 1,
 		kycbridge.DefaultRetention())

@@ -57,6 +57,7 @@ func standingFor(t testing.TB, store *Store, text string, beginning bool) (ids [
 }
 
 func TestIndexFindsIDsAndPrefixes(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	var keys []kycbridge.Key
 	for n := range 20 {
@@ -109,6 +110,7 @@ func TestIndexFindsIDsAndPrefixes(t *testing.T) {
 }
 
 func TestIndexReportsAmbiguousPrefixes(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	for n := range indexMost + 1 {
 		indexed(t, store, bus, n, fmt.Sprintf("case-2026-%04d", n))
@@ -125,6 +127,7 @@ func TestIndexReportsAmbiguousPrefixes(t *testing.T) {
 // TestIndexedByOneProcessAtATime: a process that lost the race for the position drops its batch and
 // continues from the position of the other.
 func TestIndexedByOneProcessAtATime(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	indexed(t, store, bus, 1, "case-one")
 	one, other := NewIndexer(store, bus), NewIndexer(store, bus)
@@ -145,6 +148,7 @@ func TestIndexedByOneProcessAtATime(t *testing.T) {
 // TestIndexHoldsNoID: the index contains no personal id, and its entries of a verification are erased with
 // it, also by an indexer that had read the events before.
 func TestIndexHoldsNoID(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, store, bus := start(t, dir)
 	const external = "testa.sample@example.com"

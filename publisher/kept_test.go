@@ -62,6 +62,7 @@ func shelved(t *testing.T, s *Store) map[kycbridge.Shelf]kycbridge.Kept {
 }
 
 func TestEveryShelfRoundTrips(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	for shelf, want := range shelved(t, store) {
 		at, err := store.KeptAt(t.Context(), shelf, 1)
@@ -97,6 +98,7 @@ func TestEveryShelfRoundTrips(t *testing.T) {
 }
 
 func TestKeptSelects(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	for i := range 12 {
 		p := payload(fmt.Sprint("idv-", i%3), fmt.Sprint("e", i), fmt.Sprintf(`{"n":%d}`, i))
@@ -173,6 +175,7 @@ func TestKeptSelects(t *testing.T) {
 
 // TestKeptStopsAtTheInitialEnd reads while messages are added and erased.
 func TestKeptStopsAtTheInitialEnd(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	for i := range 20 {
 		_, err := store.Append(t.Context(), payload("idv-1", fmt.Sprint("e", i), "{}"))
@@ -192,6 +195,7 @@ func TestKeptStopsAtTheInitialEnd(t *testing.T) {
 }
 
 func TestPutCopiesAShelf(t *testing.T) {
+	t.Parallel()
 	_, from, _ := start(t, t.TempDir())
 	want := shelved(t, from)
 	_, to, _ := start(t, t.TempDir())
@@ -228,6 +232,7 @@ func TestPutCopiesAShelf(t *testing.T) {
 }
 
 func TestPositionFollowsTheNormalizer(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	at := func(want kycbridge.Position) func() bool {
 		return func() bool {
@@ -264,6 +269,7 @@ func TestPositionFollowsTheNormalizer(t *testing.T) {
 }
 
 func TestWatchesAreListedWithTheirDueness(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	must(t, store.Schedule(t.Context(), watch("later"), time.Now().Add(time.Hour)))
 	must(t, store.Trigger(t.Context(), watch("now")))
@@ -285,6 +291,7 @@ func TestWatchesAreListedWithTheirDueness(t *testing.T) {
 }
 
 func TestRevisionsAndPublished(t *testing.T) {
+	t.Parallel()
 	_, _, bus := start(t, t.TempDir())
 	p := payload("idv-1", "", "{}")
 	other := payload("idv-2", "", "{}")
@@ -342,6 +349,7 @@ func TestRevisionsAndPublished(t *testing.T) {
 // TestRevisionOf: the event of a payload is found among those of its verification; that of a replay, which names the
 // newest payload too, is not taken for it.
 func TestRevisionOf(t *testing.T) {
+	t.Parallel()
 	_, _, bus := start(t, t.TempDir())
 	p := payload("idv-1", "", "{}")
 	for i, named := range []struct{ id, via string }{{"a", "callback"}, {"b", "replay"}, {"b", "poll"}} {
@@ -363,6 +371,7 @@ func TestRevisionOf(t *testing.T) {
 }
 
 func TestSendToAStreamOrSubscribers(t *testing.T) {
+	t.Parallel()
 	_, _, bus := start(t, t.TempDir())
 	_, err := bus.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "THEIRS", Subjects: []string{"theirs.>"}})
 	must(t, err)
@@ -481,6 +490,7 @@ func BenchmarkKept(b *testing.B) {
 // TestRefusedCertificate: a refused callback keeps the verified certificate of its client, so that it can be
 // authenticated again, and one with another certificate is another message.
 func TestRefusedCertificate(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	p := payload("", "", `{"a":1}`)
 	p.VerificationID = ""
@@ -526,6 +536,7 @@ func TestRefusedCertificate(t *testing.T) {
 // TestDeliveredAgain: a payload that an earlier process was working on is marked, and a new one is not. The number of
 // deliveries does not show it: it begins anew with each process.
 func TestDeliveredAgain(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	put := func(id string) {
 		_, err := store.Append(t.Context(), payload(id, "of-"+id, "{}"))

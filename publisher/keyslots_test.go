@@ -23,6 +23,7 @@ func (r *pageMaker) page(_ context.Context, shelf kycbridge.Shelf, n int) (*page
 // older page is given out, also where payloads are few: not of the page in use, and not of the next page, which is
 // made in advance.
 func TestNoKeyOfAnOldPage(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := &dispenser{shelf: kycbridge.ShelfQuarantine, life: t.Context()}
 		r := &pageMaker{}

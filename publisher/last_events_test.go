@@ -12,6 +12,7 @@ import (
 // TestLastEventsAreLimited: the cache holds few large events or many small ones, the most recent in each
 // case, and counts what it holds.
 func TestLastEventsAreLimited(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ size, put, want int }{
 		"large":     {32 << 10, 1000, cachedBytes / (32 << 10)},
 		"small":     {100, cachedEvents + 1000, cachedEvents},
@@ -40,6 +41,7 @@ func TestLastEventsAreLimited(t *testing.T) {
 
 // TestLastEventsAreDroppedAtRest: the cache is kept while events are added, and is empty some time after the last one.
 func TestLastEventsAreDroppedAtRest(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, err := newLastEvents(cachedIdle)
 		must(t, err)

@@ -234,6 +234,7 @@ func alter(t *testing.T, rnd *rand.Rand, c copied) string {
 // TestAlterationsAreFound changes one thing in a copy of a store, many times: each change is found. For a
 // copy without a change, and for a store of which something was erased, no fault is reported.
 func TestAlterationsAreFound(t *testing.T) {
+	t.Parallel()
 	_, key, err := ed25519.GenerateKey(nil)
 	must(t, err)
 	s := newLedgerStore(t, t.TempDir(), key)
@@ -284,6 +285,7 @@ func TestAlterationsAreFound(t *testing.T) {
 // continues when the service is started again, and notes that the streams became shorter. That is found then too, until
 // an operator accepts it.
 func TestShortenedStreamsAreFound(t *testing.T) {
+	t.Parallel()
 	_, key, err := ed25519.GenerateKey(nil)
 	must(t, err)
 	s := newLedgerStore(t, t.TempDir(), key)

@@ -22,6 +22,7 @@ import (
 // TestLiveEventsAreStored has three buses race for the revisions of the same verifications: live
 // subscribers, internal and external, receive exactly the content of the stream, in its order.
 func TestLiveEventsAreStored(t *testing.T) {
+	t.Parallel()
 	server, _, first := start(t, t.TempDir())
 	buses := []*Bus{first}
 	for range 2 {
@@ -98,6 +99,7 @@ func storedEvents(t *testing.T, b *Bus) (events []string) {
 // TestEventStreamOfAnEarlierVersion: a stream that still listens on the subjects of events is migrated
 // when it is opened. Consumers keep their position, and every event is there and received once.
 func TestEventStreamOfAnEarlierVersion(t *testing.T) {
+	t.Parallel()
 	for name, subjects := range map[string][]string{
 		"as it was made":       {"kyc.event.v1.>"},
 		"with one more":        {"kyc.event.v1.>", "legacy.event.>"},
@@ -171,6 +173,7 @@ func TestEventStreamOfAnEarlierVersion(t *testing.T) {
 
 // TestEventStreamWithOtherRouting: a foreign transform or republication is not discarded.
 func TestEventStreamWithOtherRouting(t *testing.T) {
+	t.Parallel()
 	for says, change := range map[string]func(*jetstream.StreamConfig){
 		"--no-republish": func(c *jetstream.StreamConfig) {
 			c.RePublish = &jetstream.RePublish{Source: ">", Destination: "copy.>"}
@@ -199,6 +202,7 @@ func TestEventStreamWithOtherRouting(t *testing.T) {
 }
 
 func TestSubjects(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		a, b         string
 		meet, within bool // a within b

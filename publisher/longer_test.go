@@ -10,6 +10,7 @@ import (
 // TestALongerRetentionKeepsTheRecords: what belongs to a payload is kept for as long as the payload when a reload keeps
 // payloads for longer. A shorter retention removes nothing before the next start.
 func TestALongerRetentionKeepsTheRecords(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	account := kycbridge.AccountKey{Provider: "ondato", Account: "acme"}
 	keeps := func(age time.Duration) kycbridge.Retention {

@@ -53,6 +53,7 @@ func TestNodesSettle(t *testing.T) {
 // TestEarlyRequestsWait: a request with a new inbox waits until all nodes know the inbox, a later one is
 // accepted at once.
 func TestEarlyRequestsWait(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	r := &reader{Readers: &Readers{ctx: ctx, o: ReadersOptions{Nodes: &Nodes{}, Observe: func(string, string) {}}},

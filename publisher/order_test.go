@@ -9,6 +9,7 @@ import (
 // TestOrderOfAcknowledgements: the acknowledgements of messages that were sent together arrive in any
 // order; a sequence that was acknowledged before these messages were sent has been assigned again.
 func TestOrderOfAcknowledgements(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		commits [][]uint64 // 0 is a duplicate of 1
 		again   uint64
@@ -41,6 +42,7 @@ func TestOrderOfAcknowledgements(t *testing.T) {
 // TestLateAcknowledgements: an acknowledgement of a message that was sent before a repair counts only if the repair
 // does not cover its sequence.
 func TestLateAcknowledgements(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		repair func(*order)
 		late   uint64

@@ -49,6 +49,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 }
 
 func TestATimerFiresOnceWithItsLastWatch(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	w := watch("session-1")
 	must(t, store.Schedule(t.Context(), w, time.Now().Add(time.Hour)))
@@ -83,6 +84,7 @@ func TestATimerFiresOnceWithItsLastWatch(t *testing.T) {
 
 // TestAnEarlierTimerIsKept: a timer that is set afterwards for a later time does not delay it.
 func TestAnEarlierTimerIsKept(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	w := watch("session-1")
 	by := time.Now().Add(300 * time.Millisecond)
@@ -103,6 +105,7 @@ func TestAnEarlierTimerIsKept(t *testing.T) {
 }
 
 func TestTimersAndDueWatchesSurviveARestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, store, bus := start(t, dir)
 	for i := range 20 {
@@ -133,6 +136,7 @@ func TestTimersAndDueWatchesSurviveARestart(t *testing.T) {
 
 // TestARestoredDueWatchIsProcessed: a kill may restore a deleted message.
 func TestARestoredDueWatchIsProcessed(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	must(t, store.Trigger(t.Context(), watch("session-1")))
 	consumer, err := store.js.CreateOrUpdateConsumer(t.Context(), "KYC_POLLS", jetstream.ConsumerConfig{
@@ -166,6 +170,7 @@ func TestAFailedWatchStaysDue(t *testing.T) {
 }
 
 func TestForeignDueMessagesAreSkipped(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	k := watch("session-1").Key()
 	subject := store.names.due(k.Provider, k.Account, k.VerificationID)

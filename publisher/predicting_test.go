@@ -13,6 +13,7 @@ import (
 // TestPredicting: of a verification that another process has published, an event log assumes that it has no event; the
 // server refuses what follows from that, and the next ones are read.
 func TestPredicting(t *testing.T) {
+	t.Parallel()
 	server, _, other := start(t, t.TempDir())
 	bus, err := OpenBus(t.Context(), connect(t, server, "bus"), testNames, testMaxBody, 1)
 	must(t, err)
@@ -65,6 +66,7 @@ func TestPredicting(t *testing.T) {
 // TestWrongAssumptionsAreRare: whatever share of the verifications is new, with 128 workers at once, few assumptions
 // are wrong; if all are new, all are assumed again after a while.
 func TestWrongAssumptionsAreRare(t *testing.T) {
+	t.Parallel()
 	const verifications, workers = 100_000, 128
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, share := range []float64{0, 0.1, 0.5, 0.9, 1} {

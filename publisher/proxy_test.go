@@ -194,6 +194,7 @@ func TestFloods(t *testing.T) {
 // TestFirstSubscriptionsTogether: clients of one user make its first subscriptions at the same moment. The
 // race detector checks it.
 func TestFirstSubscriptionsTogether(t *testing.T) {
+	t.Parallel()
 	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	var clients []*nats.Conn
 	for range readerConnections / 2 {
@@ -222,6 +223,7 @@ func TestFirstSubscriptionsTogether(t *testing.T) {
 // TestProxySendsRefusalReason: a client that the server refuses receives the reason, and a wrong name
 // counts as unknown.
 func TestProxySendsRefusalReason(t *testing.T) {
+	t.Parallel()
 	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	for what, option := range map[string]nats.Option{
 		"no user": nats.Name("nobody"), "a wrong password": nats.UserInfo("crm", "wrong"),
@@ -259,6 +261,7 @@ func TestProxySendsRefusalReason(t *testing.T) {
 
 // TestProxyHandshake: a client that sends nothing, or garbage, is disconnected.
 func TestProxyHandshake(t *testing.T) {
+	t.Parallel()
 	h := newReadersFixture(t, t.TempDir())
 	conn, err := net.Dial("tcp", strings.TrimPrefix(h.server.ClientURL(), "nats://"))
 	must(t, err)
@@ -278,6 +281,7 @@ func TestProxyHandshake(t *testing.T) {
 }
 
 func TestLineCosts(t *testing.T) {
+	t.Parallel()
 	whole := "SUB a 1\r\nPUB a 3\r\nabc\r\nunsub 1\r\nPING\r\n"
 	want := len(whole) + 2*subscribeCost + 3*lineCost
 	for cut := range len(whole) {

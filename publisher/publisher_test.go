@@ -89,6 +89,7 @@ func key(p kycbridge.Payload) kycbridge.Key {
 }
 
 func TestAppendStoresAPayloadOnceUnchanged(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	p := payload("idv-1", "event-1", `{"a": 1}`)
 	for i, wantDuplicate := range []bool{false, true, true} {
@@ -117,6 +118,7 @@ func TestAppendStoresAPayloadOnceUnchanged(t *testing.T) {
 }
 
 func TestGroupCommitAnswersEachCaller(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	const posts, distinct = 600, 200
 	var duplicates atomic.Int64
@@ -149,6 +151,7 @@ func TestGroupCommitAnswersEachCaller(t *testing.T) {
 }
 
 func TestStoredPayloadsSurviveARestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := payload("idv-1", "event-1", `{}`)
 	t.Run("before", func(t *testing.T) { // its clean-ups stop the server
@@ -176,6 +179,7 @@ func sealed(kind event.Kind, e *event.Event, body []byte) kycbridge.Outgoing {
 }
 
 func TestPublishIsACompareAndSet(t *testing.T) {
+	t.Parallel()
 	server, _, bus := start(t, t.TempDir())
 	other, err := OpenBus(t.Context(), connect(t, server, "bus"), testNames, testMaxBody, 1)
 	if err != nil {
@@ -213,6 +217,7 @@ func TestPublishIsACompareAndSet(t *testing.T) {
 }
 
 func TestConsumeWorksInOrderAndRetries(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	for i := range 40 {
 		body := fmt.Sprintf(`{"n":%d}`, i)
@@ -268,6 +273,7 @@ func TestConsumeWorksInOrderAndRetries(t *testing.T) {
 }
 
 func TestAStuckPayloadBlocksNoOther(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	stuck := payload("idv-stuck", "stuck", `{}`)
 	if _, err := store.Append(t.Context(), stuck); err != nil {
@@ -307,6 +313,7 @@ func TestAStuckPayloadBlocksNoOther(t *testing.T) {
 }
 
 func TestQuarantineAndRefusals(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	p := payload("", "", `not json`)
 	p.VerificationID = ""
@@ -336,6 +343,7 @@ func TestQuarantineAndRefusals(t *testing.T) {
 }
 
 func TestSecondProcessOnTheDirectoryIsRefused(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	start(t, dir)
 	_, err := StartEmbedded(EmbeddedOptions{Dir: dir, Names: testNames, MaxBody: testMaxBody})
@@ -345,6 +353,7 @@ func TestSecondProcessOnTheDirectoryIsRefused(t *testing.T) {
 }
 
 func TestConsumersReadOnlyEvents(t *testing.T) {
+	t.Parallel()
 	server, store, bus := start(t, t.TempDir())
 	p := payload("idv-1", "e1", `{}`)
 	if _, err := store.Append(t.Context(), p); err != nil {
@@ -391,6 +400,7 @@ func refusedBy(m *nats.Msg, err error) bool {
 }
 
 func TestUserIsLimitedToItsSubjects(t *testing.T) {
+	t.Parallel()
 	const password = "synthetic-password"
 	server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames,
 		MaxBody: testMaxBody,
@@ -461,6 +471,7 @@ func TestUserIsLimitedToItsSubjects(t *testing.T) {
 // TestUsersDoNotReceiveEachOthersAnswers: a user with some events does not receive others by subscribing
 // to the replies of a user who reads them from the stream.
 func TestUsersDoNotReceiveEachOthersAnswers(t *testing.T) {
+	t.Parallel()
 	server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames,
 		MaxBody: testMaxBody, Users: []User{
 			{Username: "all", Password: "password-of-all"},
@@ -500,6 +511,7 @@ func TestUsersDoNotReceiveEachOthersAnswers(t *testing.T) {
 
 // TestConsumersCannotPublishThroughReplies tries to have replies of the server stored as payloads or events.
 func TestConsumersCannotPublishThroughReplies(t *testing.T) {
+	t.Parallel()
 	server, store, bus := start(t, t.TempDir())
 	p := payload("idv-1", "e1", `{"name":"Testa"}`)
 	e, body := eventOf(p, 1)
@@ -551,6 +563,7 @@ func TestConsumersCannotPublishThroughReplies(t *testing.T) {
 }
 
 func TestUnsafeStreamSettingsAreRefused(t *testing.T) {
+	t.Parallel()
 	all := storeStreams(testNames, testMaxBody, 1, kycbridge.DefaultRetention())
 	want := all[slices.IndexFunc(all, func(s stream) bool { return s.config.Name == testNames.payloads() })]
 	cases := map[string]struct {
@@ -605,6 +618,7 @@ func TestUnsafeStreamSettingsAreRefused(t *testing.T) {
 // TestPrefixOfAnotherConfiguration: a process with a changed prefix finds streams of the old one. It changes nothing
 // about them, because other processes may use them, and says which key to correct.
 func TestPrefixOfAnotherConfiguration(t *testing.T) {
+	t.Parallel()
 	server, store, _ := start(t, t.TempDir())
 	subjects := func() (all []string) {
 		t.Helper()
@@ -636,6 +650,7 @@ func TestPrefixOfAnotherConfiguration(t *testing.T) {
 }
 
 func TestRedacted(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]string{
 		"nats://user:pass@host:4222":             "nats://host:4222",
 		"nats://token@host:4222":                 "nats://host:4222",
@@ -651,6 +666,7 @@ func TestRedacted(t *testing.T) {
 // TestMemoryStagingOfEarlierVersions: earlier versions linked the staging folders of streams to memory. A
 // start after such a process was killed removes the links and what is left there.
 func TestMemoryStagingOfEarlierVersions(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	t.Run("first process", func(t *testing.T) {
 		_, store, _ := start(t, dir)
@@ -682,6 +698,7 @@ func TestMemoryStagingOfEarlierVersions(t *testing.T) {
 // TestAbandonedBatchesAreRemoved: files of a batch that the server cannot finish any more are removed, those
 // of a batch that it may be staging are not.
 func TestAbandonedBatchesAreRemoved(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, _, _ := start(t, dir)
 	folder := stagingFolder(dir, "KYC_INDEX")

@@ -13,6 +13,7 @@ import (
 
 // TestAcknowledgementsThatPull: an acknowledgement that asks for the next events is limited like a pull.
 func TestAcknowledgementsThatPull(t *testing.T) {
+	t.Parallel()
 	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	for i := range 40 {
 		p := payload(fmt.Sprint("idv-", i), fmt.Sprint("event-", i), "{}")
@@ -54,6 +55,7 @@ func TestAcknowledgementsThatPull(t *testing.T) {
 
 // TestUnreadableQuarantinedIsRepeated: a quarantined payload whose stored body cannot be read any more is repeated.
 func TestUnreadableQuarantinedIsRepeated(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	seal(t, store, masterOf(t, masterKeys(t, "2026-11")))
 	p := payload("idv-1", "", `{"a": 1}`)

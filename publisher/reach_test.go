@@ -21,6 +21,7 @@ import (
 // recorded end of the log. A store that finds the log shorter reports it once, and records the missing
 // sequences.
 func TestLogRestoredFromAnOlderCopy(t *testing.T) {
+	t.Parallel()
 	dir, copied := t.TempDir(), t.TempDir()
 	take := func(store *Store, from, to int) {
 		t.Helper()
@@ -69,6 +70,7 @@ func TestLogRestoredFromAnOlderCopy(t *testing.T) {
 // TestEmptiedStreamsAreNoticed: a stream is gone and is created again empty. The loss of holds, quarantined payloads or
 // records of accesses is found once, by the record of how far their streams had reached.
 func TestEmptiedStreamsAreNoticed(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	seal(t, store, masterOf(t, masterKeys(t, "m")))
 	shelved(t, store)
@@ -102,6 +104,7 @@ func (withoutWrites) keeps(context.Context, string) error { return errors.New("n
 // TestALossIsHandledWhenTheDiskHasTheEnd: a stream has lost messages, and the disk may not have the end that the server
 // names. Recorded as its end, it would look like another loss after the next start.
 func TestALossIsHandledWhenTheDiskHasTheEnd(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	bus.RecordErasures(store)
 	seal(t, store, masterOf(t, masterKeys(t, "m")))
@@ -151,6 +154,7 @@ func TestALossIsHandledWhenTheDiskHasTheEnd(t *testing.T) {
 // TestLostKeysAreNamed: the stream of keys is gone and was created again. The loss is noticed, also after a restart,
 // and reading a body names it and what to do.
 func TestLostKeysAreNamed(t *testing.T) {
+	t.Parallel()
 	dir, text := t.TempDir(), masterKeys(t, "m")
 	e, store, bus := openAt(t, dir, zap.NewNop())
 	seal(t, store, masterOf(t, text))
@@ -194,6 +198,7 @@ func fillDisk(t *testing.T, dir string) (free func()) {
 // TestAFullDiskLosesNothing: the first message of a stream finds a full disk, so it is not acknowledged. The server
 // counts it until it is restarted, which must not look like a loss afterwards.
 func TestAFullDiskLosesNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {
 		t.Skipf("a small file system cannot be mounted here: %v", err)

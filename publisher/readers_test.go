@@ -156,6 +156,7 @@ func (h *readersFixture) ask(nc *nats.Conn, subject string, body any) string {
 // TestReadersRead: ordinary clients read live, from the stream and through durable consumers, also across
 // a restart.
 func TestReadersRead(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for _, user := range []string{"", "crm"} {
 		t.Run("as "+user, func(t *testing.T) {
@@ -264,6 +265,7 @@ func TestReadersRead(t *testing.T) {
 
 // TestReadersAreConfined: the requests of hostile readers, and their answers.
 func TestReadersAreConfined(t *testing.T) {
+	t.Parallel()
 	const denied = "Permissions Violation for Publish" // by the server, before kycbridge receives it
 	config := func(name string, more map[string]any) map[string]any {
 		c := map[string]any{"name": name, "durable_name": name, "deliver_policy": "all", "ack_policy": "explicit"}
@@ -400,6 +402,7 @@ func (h *readersFixture) everything() map[string]string {
 
 // TestReadersAreIsolated: readers use the same names for consumers of their own, and see only those.
 func TestReadersAreIsolated(t *testing.T) {
+	t.Parallel()
 	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	h.publish(3)
 	var consumers []jetstream.Consumer
@@ -447,6 +450,7 @@ func TestReadersAreIsolated(t *testing.T) {
 // TestReadersOfSomeEvents: a user that may subscribe to some events reads the stream only with permission,
 // and then only these events.
 func TestReadersOfSomeEvents(t *testing.T) {
+	t.Parallel()
 	limited := User{Username: "crm", Password: "crm-password-1", Subscribe: []string{"kyc.event.v1.idwise.>"},
 		Publish: readAPI(testNames)}
 	h := newReadersFixture(t, t.TempDir(), limited, testUsers[2])
@@ -492,6 +496,7 @@ func TestReadersOfSomeEvents(t *testing.T) {
 
 // TestReadersAskForWatches: only the body of a request to watch is forwarded, none of its headers.
 func TestReadersAskForWatches(t *testing.T) {
+	t.Parallel()
 	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	nc, _ := h.client("starter")
 	m := nats.NewMsg("kyc.watch.ondato.acme")
@@ -534,6 +539,7 @@ func TestReadersAskForWatches(t *testing.T) {
 // TestReadersKeepTheirPlace: a reader continues from the position of its consumer of an earlier version,
 // and starts again if it deletes it.
 func TestReadersKeepTheirPlace(t *testing.T) {
+	t.Parallel()
 	for name, open := range map[string]func(jetstream.JetStream) (jetstream.Consumer, error){
 		"making it": func(js jetstream.JetStream) (jetstream.Consumer, error) {
 			return js.CreateOrUpdateConsumer(context.Background(), "KYC_EVENTS",
@@ -592,6 +598,7 @@ func TestReadersKeepTheirPlace(t *testing.T) {
 
 // TestOwnerNames: a user's consumers keep their owner for any characters in its name.
 func TestOwnerNames(t *testing.T) {
+	t.Parallel()
 	seen := map[string]bool{}
 	for _, name := range []string{"crm", "CRM", "a b", "a.b", "a~b", "é", strings.Repeat("x", 200),
 		strings.Repeat("x", 201)} {
@@ -605,6 +612,7 @@ func TestOwnerNames(t *testing.T) {
 
 // TestReadersWithConfiguredPrefixes: prefixes come from the configuration.
 func TestReadersWithConfiguredPrefixes(t *testing.T) {
+	t.Parallel()
 	names := Names{Subject: "id.check", Stream: "ID-1"}
 	server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: names,
 		MaxBody: testMaxBody, Users: []User{{Username: "a reader", Password: "password-12"}}})
@@ -638,6 +646,7 @@ func TestReadersWithConfiguredPrefixes(t *testing.T) {
 // TestHostileConsumersAreRemoved: a delivering consumer that a reader of an earlier version has left is
 // removed.
 func TestHostileConsumersAreRemoved(t *testing.T) {
+	t.Parallel()
 	h := newReadersFixture(t, t.TempDir())
 	h.publish(3)
 	for name, subject := range map[string]string{

@@ -21,6 +21,7 @@ func remembering(t testing.TB, store *Store, bus *Bus) *Indexer {
 // TestIndexOfRememberedIDs: the index is the same whether the ids are remembered or read back from the streams, also
 // with gaps in what is remembered.
 func TestIndexOfRememberedIDs(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	x := remembering(t, store, bus)
 	must(t, x.CatchUp(t.Context(), nil))
@@ -54,6 +55,7 @@ func TestIndexOfRememberedIDs(t *testing.T) {
 // TestRememberedIDsAreErased: a verification that another process erases between two rounds of the indexer is not
 // indexed from what is remembered of it.
 func TestRememberedIDsAreErased(t *testing.T) {
+	t.Parallel()
 	for _, other := range []bool{false, true} {
 		t.Run(fmt.Sprint("the other process indexes: ", other), func(t *testing.T) {
 			server, store, bus := start(t, t.TempDir())
@@ -88,6 +90,7 @@ func TestRememberedIDsAreErased(t *testing.T) {
 // TestReleasedCaches: after the caches of an indexer are released, nothing is held, and what is stored then is
 // remembered and indexed as before.
 func TestReleasedCaches(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	x := remembering(t, store, bus)
 	for n := range 4 {
@@ -111,6 +114,7 @@ func TestReleasedCaches(t *testing.T) {
 
 // TestSentBeforeAnErasure: a message whose acknowledgement arrives after an erasure may be of the erased verification.
 func TestSentBeforeAnErasure(t *testing.T) {
+	t.Parallel()
 	var r recentIDs
 	r.remember()
 	sent := r.forgotten()
@@ -127,6 +131,7 @@ func TestSentBeforeAnErasure(t *testing.T) {
 
 // TestLongIDsAreNotRemembered: ids come from providers, and must not fill the memory.
 func TestLongIDsAreNotRemembered(t *testing.T) {
+	t.Parallel()
 	var r recentIDs
 	r.add(0, 1, indexedIDs{verification: "a"})
 	if _, ok := r.at(1); ok {
@@ -156,6 +161,7 @@ func eraseAll(t *testing.T, store *Store, bus *Bus, k kycbridge.Key) {
 // TestIndexKeepsUp: a round of the indexer takes half a second of a full load, so that it does not fall behind until
 // it has to read messages back.
 func TestIndexKeepsUp(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	x := remembering(t, store, bus)
 	must(t, x.CatchUp(t.Context(), nil))

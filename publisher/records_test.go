@@ -22,6 +22,7 @@ import (
 // after a restart and before anything has looked for the loss, until an operator accepts it. A later loss is noticed
 // again.
 func TestNothingIsErasedAfterALossOfRecords(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{testNames.holds(), testNames.tombstones()} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -56,6 +57,7 @@ func TestNothingIsErasedAfterALossOfRecords(t *testing.T) {
 // TestRecordsOfAnOlderCopyAreLost: the stream of holds is replaced by a copy from before a hold. A copy that lacks
 // claims only is no loss.
 func TestRecordsOfAnOlderCopyAreLost(t *testing.T) {
+	t.Parallel()
 	dir, copied := t.TempDir(), t.TempDir()
 	e, store, bus := openAt(t, dir, zap.NewNop())
 	putRecords(t, store)
@@ -82,6 +84,7 @@ func TestRecordsOfAnOlderCopyAreLost(t *testing.T) {
 // TestDamagedRecordsAreLost: a hold, or a tombstone, in the middle of its stream is damaged, or the stream is cut off
 // before it. The end of the stream does not show it, only the check of the files notices it.
 func TestDamagedRecordsAreLost(t *testing.T) {
+	t.Parallel()
 	ways := map[string]func(raw []byte, at int) []byte{
 		"overwritten": func(raw []byte, at int) []byte {
 			copy(raw[at-20:], "damaged damaged damaged damaged")
@@ -146,6 +149,7 @@ func damagedRecords(t *testing.T, stream string, damage func(raw []byte) []byte)
 // TestDamageBehindTheKnownEnd: after a power failure a claim, which was never made durable, is missing. No record is
 // lost.
 func TestDamageBehindTheKnownEnd(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	putRecords(t, store)
 	end, err := store.newest(t.Context(), testNames.holds())
@@ -156,6 +160,7 @@ func TestDamageBehindTheKnownEnd(t *testing.T) {
 
 // TestRecordsOfAnEarlierVersionAreGuarded: an earlier version has not recorded how far the tombstones had come.
 func TestRecordsOfAnEarlierVersionAreGuarded(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	putRecords(t, store)
 	for _, g := range store.guarded() {
@@ -171,6 +176,7 @@ func TestRecordsOfAnEarlierVersionAreGuarded(t *testing.T) {
 
 // TestRecordsAreNotWrittenForEver: the ends of the two streams are recorded in each other, which must come to rest.
 func TestRecordsAreNotWrittenForEver(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	putRecords(t, store)
 	ends := func() (all [2]uint64) {
@@ -191,6 +197,7 @@ func TestRecordsAreNotWrittenForEver(t *testing.T) {
 
 // TestRecordsAtTheSameTime: of records that are stored at the same time the last one is the known end.
 func TestRecordsAtTheSameTime(t *testing.T) {
+	t.Parallel()
 	server, store, _ := start(t, t.TempDir())
 	other, _ := openStreams(t, server)
 	g := store.guarded()[testNames.tombstones()]

@@ -13,6 +13,7 @@ import (
 // TestARepairIsLoggedOnce: a repair that fails halfway and is repeated reports a loss once, and what must follow a
 // repair follows it.
 func TestARepairIsLoggedOnce(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	core, logged := observer.New(zap.ErrorLevel)
 	log := zap.New(core)

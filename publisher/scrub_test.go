@@ -14,6 +14,7 @@ import (
 // TestScrubReadsNewestFiles: bytes in the middle of the newest file of a stream are overwritten while the server uses
 // it, and other messages arrive meanwhile. Holds and tombstones fill no second file for years.
 func TestScrubReadsNewestFiles(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, store, _ := start(t, dir)
 	for i := range 20 {

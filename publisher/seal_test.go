@@ -50,6 +50,7 @@ func seal(t testing.TB, s *Store, m Master) {
 var shelves = []kycbridge.Shelf{kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine, kycbridge.ShelfRefused}
 
 func TestBodiesAreSealed(t *testing.T) {
+	t.Parallel()
 	dir, text := t.TempDir(), masterKeys(t, "2026-11")
 	server, store, bus := start(t, dir)
 	seal(t, store, masterOf(t, text))
@@ -93,6 +94,7 @@ func TestBodiesAreSealed(t *testing.T) {
 
 // TestDestroyedKeysEndCopies erases a person and reads a copy of the files from before with the keys as they are now.
 func TestDestroyedKeysEndCopies(t *testing.T) {
+	t.Parallel()
 	dir, text := t.TempDir(), masterKeys(t, "m")
 	server, store, bus := start(t, dir)
 	seal(t, store, masterOf(t, text))
@@ -141,6 +143,7 @@ func TestDestroyedKeysEndCopies(t *testing.T) {
 }
 
 func TestRotateKeys(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	older, newer := masterKeys(t, "older"), masterKeys(t, "newer")
 	_, store, bus := start(t, dir)
@@ -198,6 +201,7 @@ func (f *failing) Wrap(ctx context.Context, key []byte) (string, []byte, error) 
 
 // TestEachPayloadHasAKeyOfItsOwn stores many payloads at once, also while no page can be made for a while.
 func TestEachPayloadHasAKeyOfItsOwn(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	service := &failing{Master: masterOf(t, masterKeys(t, "m"))}
 	seal(t, store, service)
@@ -236,6 +240,7 @@ func TestEachPayloadHasAKeyOfItsOwn(t *testing.T) {
 
 // TestKeysEndWithTheirPayloads removes pages whose payloads have expired, and no other.
 func TestKeysEndWithTheirPayloads(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	seal(t, store, masterOf(t, masterKeys(t, "m")))
 	shelved(t, store)
@@ -262,6 +267,7 @@ func TestKeysEndWithTheirPayloads(t *testing.T) {
 // TestKeysOfEmptyShelvesEnd: nothing is left on the shelves, so every page that is old enough is removed. No younger
 // one is: its keys may still be given out.
 func TestKeysOfEmptyShelvesEnd(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	seal(t, store, masterOf(t, masterKeys(t, "m")))
 	g := &store.sealer.pages
@@ -284,6 +290,7 @@ func TestKeysOfEmptyShelvesEnd(t *testing.T) {
 // before it has overwritten the version with this key. The next sweep does, and the retention, which also removes the
 // message, although this process still has the key in memory.
 func TestOldVersionsOfPagesAreErased(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	seal(t, store, masterOf(t, masterKeys(t, "m")))
 	tool := purgeTool(t, store, bus)
@@ -314,6 +321,7 @@ func TestOldVersionsOfPagesAreErased(t *testing.T) {
 // TestKeysInUseStay: the times of pages and payloads are wrong if the server's clock was. A page with the key of a
 // stored payload is not removed, whatever its time.
 func TestKeysInUseStay(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	seal(t, store, masterOf(t, masterKeys(t, "m")))
 	shelved(t, store)
@@ -339,6 +347,7 @@ func TestKeysInUseStay(t *testing.T) {
 
 // TestMovedBodiesAreRefused puts the encrypted body of one payload into the message of another.
 func TestMovedBodiesAreRefused(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	seal(t, store, masterOf(t, masterKeys(t, "m")))
 	a, b := payload("a", "event-a", `{"a":1}`), payload("b", "event-b", `{"b":1}`)
@@ -384,6 +393,7 @@ func BenchmarkSeal(b *testing.B) {
 // TestLostPagesAreStoredAgain: an operator deletes the stream of keys under a running process. What the
 // process has stored before, and stores afterwards, can be decrypted by the next process.
 func TestLostPagesAreStoredAgain(t *testing.T) {
+	t.Parallel()
 	dir, text := t.TempDir(), masterKeys(t, "m")
 	server, store, bus := start(t, dir)
 	seal(t, store, masterOf(t, text))
@@ -418,6 +428,7 @@ func TestLostPagesAreStoredAgain(t *testing.T) {
 // TestLostPagesDoNotBringKeysBack: one process destroys keys, which another one has in memory. Then the stream of keys
 // is lost, and the other process stores its pages again: with the keys that were not destroyed, and no others.
 func TestLostPagesDoNotBringKeysBack(t *testing.T) {
+	t.Parallel()
 	server, store, _ := start(t, t.TempDir())
 	text := masterKeys(t, "m")
 	seal(t, store, masterOf(t, text))
@@ -458,6 +469,7 @@ func TestLostPagesDoNotBringKeysBack(t *testing.T) {
 // TestRotationBesideAnOlderConfiguration: a process that does not have the new master key yet reads what it has stored,
 // also after another process has rotated the keys.
 func TestRotationBesideAnOlderConfiguration(t *testing.T) {
+	t.Parallel()
 	server, store, _ := start(t, t.TempDir())
 	older := masterKeys(t, "older")
 	seal(t, store, masterOf(t, older))
@@ -484,6 +496,7 @@ func (wrong) Unwrap(context.Context, string, []byte) ([]byte, error) { return ke
 // TestAWrongKeyServiceDestroysNothing: while a key service answers with another key, nothing can be decrypted. A
 // rotation and an erasure meanwhile destroy no key of others, and everything is readable when the service is right.
 func TestAWrongKeyServiceDestroysNothing(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	text := masterKeys(t, "older")
 	seal(t, store, masterOf(t, text))
@@ -512,6 +525,7 @@ func TestAWrongKeyServiceDestroysNothing(t *testing.T) {
 // restore. While its key cannot be read, the message there is no unfinished erasure, and what this process has in
 // memory remains readable.
 func TestReusedSequencesOutliveAWrongKeyService(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	right := masterOf(t, masterKeys(t, "m"))
 	seal(t, store, right)

@@ -9,6 +9,7 @@ import (
 // TestServerLogHidesClients: what a client calls itself, and the subjects that it names, are not in the log, even if
 // they contain quotes.
 func TestServerLogHidesClients(t *testing.T) {
+	t.Parallel()
 	const name, subject = `x"Zqxv Sample\"y\`, `kyc.payload."zqxv".\"zqxv`
 	client := fmt.Sprintf("pipe - cid:81 - %q - %q", name, "v1:go:"+name)
 	for _, line := range []string{

@@ -10,6 +10,7 @@ import (
 )
 
 func TestAnIdempotencyKeyIsReservedOnce(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	a := kycbridge.AccountKey{Provider: "ondato", Account: "acme"}
 	var won, pending atomic.Int32
@@ -48,6 +49,7 @@ func TestAnIdempotencyKeyIsReservedOnce(t *testing.T) {
 }
 
 func TestAReleasedKeyIsFree(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	a := kycbridge.AccountKey{Provider: "ondato", Account: "acme"}
 	for range 3 {

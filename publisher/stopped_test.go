@@ -12,6 +12,7 @@ import (
 // TestReservedBlocksAreNoFullDisk: the file system reports no free block, but this user may still write. When it may
 // not any more, the file system still counts free blocks.
 func TestReservedBlocksAreNoFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	image, mounted := dir+"/image", dir+"/mounted"
 	must(t, os.WriteFile(image, nil, 0o600))
@@ -49,6 +50,7 @@ func TestReservedBlocksAreNoFullDisk(t *testing.T) {
 // TestDisplacedDirectory: the data directory is renamed, and a copy takes its place, while the server uses it. From
 // then on nothing is reported as stored: the next start opens the copy.
 func TestDisplacedDirectory(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir() + "/data"
 	server, store, _ := start(t, dir)
 	_, err := store.Append(t.Context(), payload("idv", "e1", `{}`))

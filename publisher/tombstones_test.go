@@ -13,6 +13,7 @@ import (
 // goes on from the erased revision, as soon as the bar lets it in. While the tombstones cannot be read, callbacks are
 // stored.
 func TestErasedVerificationsAreKnown(t *testing.T) {
+	t.Parallel()
 	server, store, _ := start(t, t.TempDir())
 	other, _ := openStreams(t, server)
 	put := func(id, body string) kycbridge.Stored {
@@ -51,6 +52,7 @@ func TestErasedVerificationsAreKnown(t *testing.T) {
 // TestErasedAfterAFailedRead: the tombstones could not be read for a moment. A verification that is erased right
 // afterwards is known as soon as its bar has ended.
 func TestErasedAfterAFailedRead(t *testing.T) {
+	t.Parallel()
 	server, store, _ := start(t, t.TempDir())
 	other, _ := openStreams(t, server)
 	put := func(id string) kycbridge.Stored {
@@ -82,6 +84,7 @@ func TestErasedAfterAFailedRead(t *testing.T) {
 // nor in the log, where it has another id. An answer that was requested before the erasure is kept out of both when the
 // bar has ended, and one that is requested later is stored.
 func TestErasedFromQuarantine(t *testing.T) {
+	t.Parallel()
 	server, store, _ := start(t, t.TempDir())
 	other, _ := openStreams(t, server)
 	logged, asked := payload("idv-1", "e1", "{}"), payload("idv-1", "", `{"asked":1}`)
@@ -124,6 +127,7 @@ func TestErasedFromQuarantine(t *testing.T) {
 
 // TestErasedVerificationsAreRecent: the set is read again when it is too old by any clock.
 func TestErasedVerificationsAreRecent(t *testing.T) {
+	t.Parallel()
 	began := time.Now()
 	for name, c := range map[string]struct {
 		now  time.Time

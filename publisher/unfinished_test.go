@@ -25,6 +25,7 @@ func (killed) Erase(context.Context, kycbridge.Shelf, uint64, bool) error { retu
 // in the log and in quarantine, and nothing else: not a payload that has only lost its key, nor one whose sequence
 // alone was recorded.
 func TestUnfinishedErasures(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	seal(t, store, masterOf(t, masterKeys(t, "m")))
 	victim := event.VerificationID("ondato", "acme", "victim")
@@ -69,6 +70,7 @@ func TestUnfinishedErasures(t *testing.T) {
 
 // TestUnfinishedErasureUnderAHold: a hold that was placed after the interruption keeps what is left.
 func TestUnfinishedErasureUnderAHold(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	seal(t, store, masterOf(t, masterKeys(t, "m")))
 	p := payload("victim", "e1", "{}")
@@ -97,6 +99,7 @@ func TestUnfinishedErasureUnderAHold(t *testing.T) {
 // TestReportNamesUnfinishedErasures: until the rest is removed, the report says what it is, and does not call it
 // altered.
 func TestReportNamesUnfinishedErasures(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	seal(t, store, masterOf(t, masterKeys(t, "m")))
 	_, err := store.Append(t.Context(), payload("victim", "e1", "{}"))

@@ -12,6 +12,7 @@ import (
 // and stores nothing more. A process that does not know of any message stored after such a payload does
 // not report the payload as stored.
 func TestDuplicatesAreConfirmed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	e, store, bus := openAt(t, dir, zap.NewNop())
 	p := payload("idv", "e1", `{}`)
@@ -47,6 +48,7 @@ func TestDuplicatesAreConfirmed(t *testing.T) {
 // TestQuarantinedDuplicatesAreConfirmed is the same for quarantined payloads: the one that confirms takes the place of
 // the unconfirmed one.
 func TestQuarantinedDuplicatesAreConfirmed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	e, store, bus := openAt(t, dir, zap.NewNop())
 	p := payload("idv", "e1", `{}`)

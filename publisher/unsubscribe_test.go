@@ -18,6 +18,7 @@ import (
 // TestManyOldRequests: a client that makes an inbox for each request, with an automatic unsubscription after one
 // message, may send any number of requests on one connection.
 func TestManyOldRequests(t *testing.T) {
+	t.Parallel()
 	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	lost := make(chan error, 1)
 	nc, err := nats.Connect(h.server.ClientURL(), nats.UserInfo("crm", "crm-password-1"), nats.UseOldRequestStyle(),
@@ -40,6 +41,7 @@ func TestManyOldRequests(t *testing.T) {
 // TestVerboseClient: a client to which the server answers each line, as it does by default, gets one answer to each
 // line that it sends.
 func TestVerboseClient(t *testing.T) {
+	t.Parallel()
 	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	for options, want := range map[string]string{``: "+OK\r\n+OK\r\nPONG\r\n", `,"verbose":true`: "+OK\r\n+OK\r\nPONG\r\n",
 		`,"verbose":false`: "PONG\r\n"} {
@@ -80,6 +82,7 @@ func TestVerboseClient(t *testing.T) {
 // TestUnsubscriber: subscriptions end after their number of messages, in whatever pieces both sides send. Bodies that
 // look like requests are none.
 func TestUnsubscriber(t *testing.T) {
+	t.Parallel()
 	client := []string{"SUB a 1\r\n", "sub b q 2\r\n", "UNSUB 1 2\r\n", "unsub 2 1\r\n", "SUB c 3\r\n",
 		"PUB x 11\r\nUNSUB 3 1\r\n\r\n", "HPUB x reply 12 23\r\nNATS/1.0\r\n\r\nUNSUB 3 1\r\n\r\n", "PING\r\n"}
 	server := "MSG a 1 9\r\nMSG b 2 0\r\n" + "HMSG a 1 reply 12 14\r\nNATS/1.0\r\n\r\n{}\r\n" +
@@ -111,6 +114,7 @@ func TestUnsubscriber(t *testing.T) {
 
 // TestUnsubscriberWaitsForTheEndOfABody: nothing is inserted into a body or a line.
 func TestUnsubscriberWaitsForTheEndOfABody(t *testing.T) {
+	t.Parallel()
 	var u unsubscriber
 	u.toServer([]byte("SUB a 1\r\nUNSUB 1 1\r\nPUB x 4\r\nab"))
 	u.toClient([]byte("MSG a 1 0\r\n\r\n"))
@@ -124,6 +128,7 @@ func TestUnsubscriberWaitsForTheEndOfABody(t *testing.T) {
 
 // TestUnsubscriberLosesTheThread: after a line that cannot be read, everything is passed on unchanged.
 func TestUnsubscriberLosesTheThread(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{"PUB x -1\r\n", "PUB x many\r\n", "PUB x 99999999999\r\n",
 		strings.Repeat("x", longestLine+1)} {
 		var u unsubscriber

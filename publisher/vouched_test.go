@@ -17,6 +17,7 @@ import (
 // TestDamageBesideAServer damages the newest file of a stream while the server uses it: the next message, or the next
 // look after a second at most, says so, and nothing is reported as stored from then on.
 func TestDamageBesideAServer(t *testing.T) {
+	t.Parallel()
 	replaced := func(content func(raw []byte) []byte) func(*testing.T, string) {
 		return func(t *testing.T, block string) {
 			raw, err := os.ReadFile(block)
@@ -68,6 +69,7 @@ func TestDamageBesideAServer(t *testing.T) {
 
 // TestDamageOfAnIdleStream: nothing is written into the damaged stream.
 func TestDamageOfAnIdleStream(t *testing.T) {
+	t.Parallel()
 	for _, stream := range []string{testNames.holds(), testNames.tombstones(), testNames.events(), testNames.quarantine(),
 		testNames.dispositions()} {
 		t.Run(stream, func(t *testing.T) {
@@ -94,6 +96,7 @@ func TestDamageOfAnIdleStream(t *testing.T) {
 
 // TestRemovedStream: an operator removes a stream, which is no damage, and somebody removes the folder of another one.
 func TestRemovedStream(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server, store, _ := start(t, dir)
 	must(t, store.WriteTombstone(t.Context(), kycbridge.Tombstone{Provider: "ondato", Account: "acme",
@@ -118,6 +121,7 @@ func TestRemovedStream(t *testing.T) {
 // TestErasingIsNoDamage: while messages are stored, the server erases, expires and purges others, which rewrites,
 // shortens and removes its files.
 func TestErasingIsNoDamage(t *testing.T) {
+	t.Parallel()
 	server, store, _ := start(t, t.TempDir())
 	body := `{"n":"` + strings.Repeat("x", 100<<10) + `"}`
 	for i := range 300 {

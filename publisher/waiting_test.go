@@ -19,6 +19,7 @@ import (
 // TestWaitingPayloadsStopNoOther: more than a thousand payloads that cannot be processed at present (of an account that
 // was removed from the configuration) do not stop the processing of others.
 func TestWaitingPayloadsStopNoOther(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	var wg sync.WaitGroup
 	for w := range 16 {

@@ -10,6 +10,7 @@ import (
 // TestAnswerBeforeItsRequest: a request for resubmission that is processed after its answer leaves the state as if it
 // had been processed before it. The first submission after the request is the answer.
 func TestAnswerBeforeItsRequest(t *testing.T) {
+	t.Parallel()
 	table, err := sharedProviders()
 	if err != nil {
 		t.Fatal(err)

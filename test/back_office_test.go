@@ -36,6 +36,7 @@ func (c officeCallback) body() []byte {
 // nothing is decided, and opens a review beside another one; a pending application never takes back a decision, unless
 // a person has moved it back after that.
 func TestBackOfficeOrder(t *testing.T) {
+	t.Parallel()
 	table, err := sharedProviders()
 	if err != nil {
 		t.Fatal(err)

@@ -385,6 +385,7 @@ func goldenEvents(t *testing.T) map[string]*event.Event {
 // TestCheckAgrees changes the places of the golden events, one at a time. A kind of place is tried only in a few
 // events, because the schema is slow.
 func TestCheckAgrees(t *testing.T) {
+	t.Parallel()
 	const events = 3
 	j := newJudge(t)
 	tried := map[string]int{}
@@ -470,6 +471,7 @@ func edited(source *rand.Rand, s string) string {
 
 // TestCheckAgreesOnPairs changes two places at once, always the same ones.
 func TestCheckAgreesOnPairs(t *testing.T) {
+	t.Parallel()
 	pairs := 4000
 	if wait.Race {
 		pairs = 200
@@ -504,6 +506,7 @@ func TestCheckAgreesOnPairs(t *testing.T) {
 
 // TestCheckAgreesOnVerdicts tries every combination in the conditions of the schema.
 func TestCheckAgreesOnVerdicts(t *testing.T) {
+	t.Parallel()
 	j := newJudge(t)
 	e := wholeEvent()
 	d := &e.Data
@@ -535,6 +538,7 @@ func TestCheckAgreesOnVerdicts(t *testing.T) {
 
 // TestCheckAgreesOnEncryption tries every combination of the encrypted content and the members that it replaces.
 func TestCheckAgreesOnEncryption(t *testing.T) {
+	t.Parallel()
 	j := newJudge(t)
 	e := wholeEvent()
 	d := &e.Data

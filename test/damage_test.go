@@ -499,6 +499,7 @@ func TestGapsOfAnEarlierVersion(t *testing.T) {
 // fetched again, so that in the end nothing is missing. It does so with a processed and an unprocessed
 // payload: the event of the latter is made from the fetched one.
 func TestLostResultsAreFetchedAgain(t *testing.T) {
+	t.Parallel()
 	for name, worked := range map[string]bool{"worked": true, "not worked": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,6 +14,7 @@ import (
 // TestBodiesAreDecodedOnce: identity, validation, mapping and the search for new values of every fixture
 // read one document, and none of them changes it.
 func TestBodiesAreDecodedOnce(t *testing.T) {
+	t.Parallel()
 	cases, err := fixture.Load()
 	if err != nil {
 		t.Fatal(err)

@@ -34,6 +34,7 @@ const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 // TestExternalWithTLS sends a callback to a service with an external server that requires TLS and a password, and
 // checks that the trace context of the callback is in the headers of its event.
 func TestExternalWithTLS(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	ca, cert := certificates(t, dir)
 	const password = "synthetic-nats-password"

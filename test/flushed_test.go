@@ -23,6 +23,7 @@ import (
 // flushed before the record of its disposition is written. So a power cut loses nothing that was answered, provided
 // that the disk keeps flushed data.
 func TestAnswersFollowFlushes(t *testing.T) {
+	t.Parallel()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("needs strace to record system calls: ", err)

@@ -14,6 +14,7 @@ import (
 // TestForeignApplication: an account with application ids accepts no body of another application, however its id is
 // written, and accepts a body without an application.
 func TestForeignApplication(t *testing.T) {
+	t.Parallel()
 	set, err := schemas.New()
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 // TestForeignMessages: messages of other programs in the streams, on any of their subjects, block nothing.
 // They are counted, and the tools skip them.
 func TestForeignMessages(t *testing.T) {
+	t.Parallel()
 	b := newBridge(t, oneAccount+"    api: {idv_url: 'http://127.0.0.1:9', kyc_url: 'http://127.0.0.1:9', token_url: "+
 		"'http://127.0.0.1:9', client_id: c, client_secret: synthetic-secret, setup_id: s}\n")
 	b.start(t)

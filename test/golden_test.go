@@ -29,6 +29,7 @@ var (
 // TestGolden maps every fixture and compares the event with the one that was checked by hand. Each
 // event satisfies the closed schema, and the CloudEvents SDK reads it as a consumer would.
 func TestGolden(t *testing.T) {
+	t.Parallel()
 	closed, err := schemas.Closed()
 	if err != nil {
 		t.Fatal(err)

@@ -72,6 +72,7 @@ func leakAccounts() string {
 // TestLeak sends every fixture with planted personal values, valid, broken and unauthenticated, and
 // searches for the values in everything that operators and callers see.
 func TestLeak(t *testing.T) {
+	t.Parallel()
 	b := newBridge(t, leakAccounts())
 	b.start(t)
 	cases, err := fixture.Load()

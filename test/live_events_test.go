@@ -18,6 +18,7 @@ import (
 // TestLiveEventsAreStored sends the payloads of the same verifications to three processes on one NATS at
 // the same time. A live subscriber receives exactly the content of the stream, in its order.
 func TestLiveEventsAreStored(t *testing.T) {
+	t.Parallel()
 	server := newNATS(t)
 	external := fmt.Sprintf("store: {url: %q}\nbus: {url: %q}\n%s", server.url(), server.url(), oneAccount)
 	var processes []*bridge

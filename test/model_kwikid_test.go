@@ -97,6 +97,7 @@ func kwikidActs(notices ...string) []string {
 // TestModelKwikID: the product and the model agree after every step of random histories of an account that also
 // decides from webhooks, with a second reviewer and without.
 func TestModelKwikID(t *testing.T) {
+	t.Parallel()
 	for name, checker := range map[string]bool{"a maker alone": false, "a maker and a checker": true} {
 		t.Run(name, func(t *testing.T) {
 			histories(t, "kwikid", map[string]any{"checker": checker}, acts(kwikidActs("start", "watch", "deadline")),
@@ -107,6 +108,7 @@ func TestModelKwikID(t *testing.T) {
 
 // TestModelKwikIDLate: the same for messages that are processed later than others that arrived after them.
 func TestModelKwikIDLate(t *testing.T) {
+	t.Parallel()
 	for name, checker := range map[string]bool{"a maker alone": false, "a maker and a checker": true} {
 		t.Run(name, func(t *testing.T) {
 			write := kwikid(checker)

@@ -11,6 +11,7 @@ import (
 // TestModelOutcomes: histories in which the provider takes back an approval, or in which the order of two statements is
 // not known, with the state that the contract leaves no doubt about. Each history ends as the model says, too.
 func TestModelOutcomes(t *testing.T) {
+	t.Parallel()
 	table, err := sharedProviders()
 	if err != nil {
 		t.Fatal(err)

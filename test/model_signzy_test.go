@@ -123,6 +123,7 @@ func asked(f model.Fact, at int) int {
 // TestModelSignzy: the product and the model agree after every step of random histories, with and without a policy of
 // the account.
 func TestModelSignzy(t *testing.T) {
+	t.Parallel()
 	does := []string{"start", "watch", "deadline", "again", "drop"}
 	for word := range signzyWords {
 		does = append(does, word)

@@ -508,6 +508,7 @@ func noticed(m *message, a act, n int) bool {
 
 // TestModelOndato: the product and the model agree after every step of random histories.
 func TestModelOndato(t *testing.T) {
+	t.Parallel()
 	does := []string{"start", "watch", "deadline", "again", "again", "drop"}
 	for word := range ondatoWords {
 		does = append(does, word)
@@ -518,6 +519,7 @@ func TestModelOndato(t *testing.T) {
 
 // TestModelOndatoUndated: the same with an attempt whose messages do not contain its time of creation.
 func TestModelOndatoUndated(t *testing.T) {
+	t.Parallel()
 	does := []string{"start", "watch", "deadline", "again", "drop"}
 	for word := range ondatoWords {
 		does = append(does, word)
@@ -534,6 +536,7 @@ func TestModelOndatoUndated(t *testing.T) {
 // TestModelOndatoLate: the same for answers of the API that are processed later than messages that arrived after the
 // request.
 func TestModelOndatoLate(t *testing.T) {
+	t.Parallel()
 	does := []string{"start", "watch", "drop"}
 	for word := range ondatoWords {
 		does = append(does, word)
@@ -638,6 +641,7 @@ func word(s string) string {
 // TestModelIDWise: the product and the model agree after every step of random histories of an account
 // that does not confirm.
 func TestModelIDWise(t *testing.T) {
+	t.Parallel()
 	does := []string{"start", "watch", "deadline", "again", "drop"}
 	for word := range idwiseWords {
 		does = append(does, word)
@@ -648,6 +652,7 @@ func TestModelIDWise(t *testing.T) {
 
 // TestModelIDWiseLate: the same for messages that are processed later than others that arrived after them.
 func TestModelIDWiseLate(t *testing.T) {
+	t.Parallel()
 	does := []string{"start", "watch", "again", "drop"}
 	for word := range idwiseWords {
 		does = append(does, word)
@@ -668,6 +673,7 @@ func idwiseLate(n int, a act) message {
 // TestModelFound: histories in which product and model once disagreed, or in which a repeated payload or a
 // replay once changed the outcome.
 func TestModelFound(t *testing.T) {
+	t.Parallel()
 	table, err := sharedProviders()
 	if err != nil {
 		t.Fatal(err)
@@ -785,6 +791,7 @@ func TestModelFound(t *testing.T) {
 // TestModelNotices: a rule that is broken on one side shows as a disagreement. The test breaks the rule in the model,
 // which has the same effect on the comparison as breaking it in the product.
 func TestModelNotices(t *testing.T) {
+	t.Parallel()
 	table, err := sharedProviders()
 	if err != nil {
 		t.Fatal(err)

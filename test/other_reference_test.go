@@ -13,6 +13,7 @@ import (
 // TestAnswerAboutAnother: an answer of a provider's API about a verification other than the requested one makes no
 // event, whatever its content (decision 22).
 func TestAnswerAboutAnother(t *testing.T) {
+	t.Parallel()
 	set, err := schemas.New()
 	if err != nil {
 		t.Fatal(err)

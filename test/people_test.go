@@ -68,6 +68,7 @@ var ends = map[string]map[string]end{
 // TestPersons: every simulated person at every provider reaches the required end, on any network: a reliable
 // one, and one that duplicates, delays and reorders callbacks and breaks calls.
 func TestPersons(t *testing.T) {
+	t.Parallel()
 	networks := map[string]func(string, *simulate.Options){
 		"good": nil,
 		"bad": func(_ string, o *simulate.Options) {

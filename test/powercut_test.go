@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -21,11 +22,14 @@ import (
 	"kycbridge/test/wait"
 )
 
+var powerCutsFlag = flag.Int("power-cuts", 4, "power cuts of each store in TestPowerCuts")
+
 // TestPowerCuts cuts the power of the disk at random moments under load: everything that no flush of the device has
 // covered is lost, or a random part of it. Every payload that was answered 200 keeps its effect, because it was
 // flushed before the answer. Killing the process alone does not test that: the kernel keeps what a killed process has
 // written.
 func TestPowerCuts(t *testing.T) {
+	t.Parallel()
 	long(t, "a minute")
 	t.Run("embedded store", func(t *testing.T) {
 		t.Parallel()
@@ -185,7 +189,7 @@ type cuts struct {
 	beside func(context.Context, *testing.T, *bridge, *traffic.Ledger) func(map[string][]traffic.Record)
 }
 
-// powerCuts cuts the power of disk eight times under load, and checks the events against the answers.
+// powerCuts cuts the power of disk several times under load, and checks the events against the answers.
 func powerCuts(t *testing.T, b *bridge, disk *powercut.Disk, c *cuts) {
 	t.Helper()
 	source := random(t)
@@ -199,7 +203,7 @@ func powerCuts(t *testing.T, b *bridge, disk *powercut.Disk, c *cuts) {
 		check = c.beside(ctx, t, b, l.Ledger)
 	}
 	lost := 0
-	for range 8 {
+	for range *powerCutsFlag {
 		before := l.Ledger.Accepted.Load()
 		wait.For(t, 30*time.Second, "payloads accepted in this round",
 			func() bool { return l.Ledger.Accepted.Load() > before+50 })
@@ -220,6 +224,6 @@ func powerCuts(t *testing.T, b *bridge, disk *powercut.Disk, c *cuts) {
 	all := traffic.Histories(t, c.bus)
 	b.judge(t, l.Ledger, all)
 	check(all)
-	t.Logf("8 power cuts lost %d sectors of the device; %d payloads answered 200, %d events", lost,
+	t.Logf("%d power cuts lost %d sectors of the device; %d payloads answered 200, %d events", *powerCutsFlag, lost,
 		l.Ledger.Accepted.Load(), traffic.Sound(t, all).Events)
 }

@@ -23,6 +23,7 @@ import (
 // history. The test runs with one process with its own store, and with several on one NATS while a replay processes
 // the log, too.
 func TestPurgeBesideTraffic(t *testing.T) {
+	t.Parallel()
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
 		b := newBridge(t, oneAccount)

@@ -19,6 +19,7 @@ import (
 // stopped. Purges by the API and by the command, and an import, are refused; the report and a metric name the loss.
 // After the operator has accepted it, they work.
 func TestNothingIsErasedWithoutTheHolds(t *testing.T) {
+	t.Parallel()
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
 		b := newBridge(t, oneAccount)

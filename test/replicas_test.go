@@ -128,6 +128,7 @@ func deliverTwice(t *testing.T, both [2]*bridge, payloads [][]byte, source *rand
 // TestLateVerdict sends a verdict after newer facts, and its successors: a late verdict does not allow facts that are
 // older than the applied ones, and a repeated one adds nothing.
 func TestLateVerdict(t *testing.T) {
+	t.Parallel()
 	b := newBridge(t, oneAccount)
 	b.start(t)
 	for n, c := range []struct {

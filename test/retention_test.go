@@ -32,6 +32,7 @@ func (b *bridge) agedRows(t *testing.T) string {
 // account with another retention are kept. The report finds nothing missing, and after the release the rest is
 // removed. The test runs with the embedded server and with an external one.
 func TestRetention(t *testing.T) {
+	t.Parallel()
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
 		b := newBridge(t, twoAccounts(t))

@@ -96,6 +96,7 @@ var secretValues = []string{
 
 // TestServe is the acceptance test of one process: what callers, consumers and operators see.
 func TestServe(t *testing.T) {
+	t.Parallel()
 	b := newBridge(t, designAccounts)
 	b.start(t)
 	for _, part := range []struct {

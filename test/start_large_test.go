@@ -69,6 +69,7 @@ func videoKYC(t *testing.T) (address string, got chan receivedForms) {
 // TestAStartWithAVideo: forms with documents and a video of 60 MiB in total reach the provider byte for byte, and the
 // process does not hold them in memory: its resident memory hardly grows.
 func TestAStartWithAVideo(t *testing.T) {
+	t.Parallel()
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("resident memory is read from /proc")
 	}

@@ -202,6 +202,7 @@ var traps = []trap{
 
 // TestTraps: every test that is named for an item exists, and every item has a test or a reason.
 func TestTraps(t *testing.T) {
+	t.Parallel()
 	counts, shorts := map[string]int{}, map[string]bool{}
 	folders := map[string]map[string]string{}
 	for _, row := range traps {
@@ -296,6 +297,7 @@ func providerTable(t *testing.T) map[string]kycbridge.Provider {
 // TestOddBodies: bodies whose types differ from the sample pass the schema, so that none of them is quarantined, and
 // have the same meaning as the usual ones.
 func TestOddBodies(t *testing.T) {
+	t.Parallel()
 	table := providerTable(t)
 	const (
 		idwiseResult  = `{"journey_id":"65f000000000000000000001","system_decision":"Complete","model_version":"3.0",%s}`
@@ -377,6 +379,7 @@ func TestOddBodies(t *testing.T) {
 // TestTextInPlaceOfObjects: if a body has text where KwikID's sheet has an object, only the content of that object is
 // lost: the verdict is published.
 func TestTextInPlaceOfObjects(t *testing.T) {
+	t.Parallel()
 	kwikid := providerTable(t)["kwikid"]
 	for _, members := range []string{
 		`"extras":"n/a"`,
@@ -399,6 +402,7 @@ func TestTextInPlaceOfObjects(t *testing.T) {
 
 // TestUnknownMembers: an unknown member, in any object of any body, causes no fault and changes no verdict.
 func TestUnknownMembers(t *testing.T) {
+	t.Parallel()
 	table := providerTable(t)
 	cases, err := fixture.Load()
 	if err != nil {
