@@ -91,8 +91,11 @@ func (s *Store) releases(ctx context.Context, h kycbridge.Hold) error {
 var errClaimed = fmt.Errorf("an erasure is going on: %w", kycbridge.ErrBusy)
 
 // putUnless publishes m if check has returned nil and nothing was stored in the stream of holds since, and returns its
-// sequence. It repeats a check that returns errClaimed.
+// sequence. It repeats a check that returns errClaimed. Nothing is stored while the stream may lose holds.
 func (s *Store) putUnless(ctx context.Context, m *nats.Msg, check func() error) (seq uint64, err error) {
+	if err := s.unsafe.of(s.names.holds()); err != nil {
+		return 0, err
+	}
 	for {
 		info, err := s.legalHolds.Info(ctx)
 		if err != nil {

@@ -69,7 +69,11 @@ func (s *Store) Trigger(ctx context.Context, w kycbridge.Watch) error {
 	return s.putWatch(ctx, nats.NewMsg(s.names.due(k.Provider, k.Account, k.VerificationID)), w)
 }
 
+// putWatch stores w, unless the stream may lose it.
 func (s *Store) putWatch(ctx context.Context, m *nats.Msg, w kycbridge.Watch, options ...jetstream.PublishOpt) error {
+	if err := s.unsafe.of(s.names.polls()); err != nil {
+		return err
+	}
 	body, err := json.Marshal(w)
 	if err != nil {
 		return fmt.Errorf("write watch: %w", err)

@@ -185,8 +185,14 @@ func (s *Store) LostRecords(ctx context.Context) (all []kycbridge.LostRecords, e
 	return all, nil
 }
 
-// RecordsWhole returns a kycbridge.LostRecordsError if records are lost and nobody has accepted it.
+// RecordsWhole returns a kycbridge.LostRecordsError if records are lost and nobody has accepted it, and another error
+// while the settings of their streams are such that they may be lost.
 func (s *Store) RecordsWhole(ctx context.Context) error {
+	for stream := range s.guarded() {
+		if err := s.unsafe.of(stream); err != nil {
+			return err
+		}
+	}
 	all, err := s.LostRecords(ctx)
 	if err != nil || len(all) == 0 {
 		return err

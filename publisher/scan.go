@@ -70,8 +70,8 @@ func (c *Connection) scan(
 	defer messages.Stop()
 	stop := context.AfterFunc(ctx, messages.Stop)
 	defer stop()
-	for ; left > 0; left-- {
-		m, err := next(ctx, consumer, messages)
+	for m := jetstream.Msg(nil); left > 0; left-- {
+		m, err = next(ctx, consumer, messages, m)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -91,8 +91,11 @@ func (c *Connection) scan(
 	return nil
 }
 
-// next is the next message of a scan, nats.ErrTimeout, or errNoMore if the server has none.
-func next(ctx context.Context, consumer jetstream.Consumer, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+// next is the next message of a scan after the given one, which is nil at first; nats.ErrTimeout, or errNoMore if the
+// server has none.
+func next(
+	ctx context.Context, consumer jetstream.Consumer, messages jetstream.MessagesContext, after jetstream.Msg,
+) (jetstream.Msg, error) {
 	last := false
 	for waited := time.Duration(0); waited < scanTimeout; waited += scanQuiet {
 		m, err := messages.Next(jetstream.NextMaxWait(scanQuiet))
@@ -102,11 +105,23 @@ func next(ctx context.Context, consumer jetstream.Consumer, messages jetstream.M
 		if last {
 			return nil, errNoMore
 		}
-		// Messages that the server sent before its answer arrive before the answer.
 		info, err := consumer.Info(ctx)
-		last = err == nil && info.NumPending == 0
+		last = err == nil && info.NumPending == 0 && !areUnderWay(info, after)
 	}
 	return nil, nats.ErrTimeout
+}
+
+// areUnderWay reports whether a server has delivered messages after the given one, nil for none. It counts them when it
+// puts them into a queue, so its answer may arrive before large ones.
+func areUnderWay(info *jetstream.ConsumerInfo, after jetstream.Msg) bool {
+	if after == nil {
+		return info.Delivered.Consumer > 0
+	}
+	meta, err := after.Metadata()
+	if err != nil || meta.Consumer != info.Name { // an ordered consumer is made again after a message that is missing
+		return info.Delivered.Consumer > 0
+	}
+	return info.Delivered.Consumer > meta.Sequence.Consumer
 }
 
 // newest is the last sequence of a stream.

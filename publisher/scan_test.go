@@ -2,12 +2,15 @@ package publisher
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"net"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
 	"kycbridge"
@@ -63,4 +66,56 @@ func TestSilentServer(t *testing.T) {
 		t.Errorf("the request for messages was lost: %d read, %v", n, err)
 	}
 	wait.For(t, 10*time.Second, "a scan that is answered", func() bool { n, err := read(); return err == nil && n == 1 })
+}
+
+// early is a consumer whose answers arrive before a message that it counts as delivered: a busy server takes a message
+// of many megabytes from its queue later than a small answer from another.
+type early struct{ jetstream.Consumer }
+
+func (early) Info(context.Context) (*jetstream.ConsumerInfo, error) {
+	return &jetstream.ConsumerInfo{Name: "scan", Delivered: jetstream.SequenceInfo{Consumer: 2, Stream: 9}}, nil
+}
+
+// late are messages of which the next one does not arrive in time, so often.
+type late struct {
+	jetstream.MessagesContext
+	quiet int
+}
+
+func (l *late) Next(...jetstream.NextOpt) (jetstream.Msg, error) {
+	if l.quiet--; l.quiet >= 0 {
+		return nil, nats.ErrTimeout
+	}
+	return arrived{}, nil
+}
+
+// arrived is a message that has arrived from a consumer.
+type arrived struct {
+	jetstream.Msg
+	consumer string
+	seq      uint64
+}
+
+func (a arrived) Metadata() (*jetstream.MsgMetadata, error) {
+	return &jetstream.MsgMetadata{Consumer: a.consumer, Sequence: jetstream.SequencePair{Consumer: a.seq}}, nil
+}
+
+// TestMessagesUnderWayAreAwaited: a server that has nothing left to deliver may have messages under way. A scan that
+// ended before them would be a report, an export or a purge that misses some and does not say so.
+func TestMessagesUnderWayAreAwaited(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		after jetstream.Msg
+		want  error
+	}{
+		"all of them":                 {nil, nil},
+		"one of two":                  {arrived{consumer: "scan", seq: 1}, nil},
+		"those of a renewed consumer": {arrived{consumer: "before", seq: 7}, nil},
+		"none":                        {arrived{consumer: "scan", seq: 2}, errNoMore},
+	} {
+		m, err := next(t.Context(), early{}, &late{quiet: 3}, tc.after)
+		if !errors.Is(err, tc.want) || (m == nil) != (tc.want != nil) {
+			t.Errorf("%s under way: %v, %v, want %v", name, m, err, tc.want)
+		}
+	}
 }

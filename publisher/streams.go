@@ -100,7 +100,8 @@ func storeStreams(n Names, maxBody int, replicas int, retention kycbridge.Retent
 	refused.bounded, refused.aged, refused.chosen = true, usual.Refused, retention.Refused != usual.Refused
 	refused.config.Discard, refused.config.MaxBytes = jetstream.DiscardOld, refusedMax
 	polls := keep(n.polls(), "poll.>", "Open sessions to be asked about, one timer each", 0)
-	// Scheduled messages cannot be combined with discard new; without a size limit nothing is discarded.
+	// Scheduled messages cannot be combined with discard new. Without a size limit nothing is discarded, so one that an
+	// operator has set is refused.
 	polls.config.Subjects = append(polls.config.Subjects, n.watches())
 	polls.config.AllowMsgSchedules, polls.config.Discard = true, jetstream.DiscardOld
 	longest := retention.Longest(kycbridge.ClassPayloads)
@@ -312,7 +313,10 @@ func brokenPromises(have jetstream.StreamConfig, want stream) (broken []string) 
 	if want.bounded {
 		return broken
 	}
-	say(have.Discard != w.Discard && (have.MaxBytes > 0 || have.MaxMsgs > 0),
+	isLimited := have.MaxBytes > 0 || have.MaxMsgs > 0
+	say(isLimited && w.Discard == jetstream.DiscardOld,
+		"it has a size limit, must have none, or open sessions vanish when it is full: %s--max-bytes=-1 --max-msgs=-1`", edit)
+	say(isLimited && have.Discard != w.Discard,
 		"discard policy is old with a size limit, must be new, or acknowledged messages vanish when it is full: "+
 			"%s--discard=new`", edit)
 	say(have.MaxMsgsPerSubject > 0 && have.MaxMsgsPerSubject != w.MaxMsgsPerSubject &&

@@ -3,6 +3,7 @@ package publisher
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -23,6 +24,7 @@ func edited(t *testing.T, c *Connection, name string, change func(*jetstream.Str
 // TestNothingIsStoredInAnEditedStream: a log that may lose what it acknowledges takes no callback, until its settings
 // are corrected. Quarantine is another stream.
 func TestNothingIsStoredInAnEditedStream(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	p := payload("idv-1", "e1", "{}")
 	for name, put := range map[string]func() error{
@@ -48,6 +50,7 @@ func TestNothingIsStoredInAnEditedStream(t *testing.T) {
 // TestAnEditedStreamIsNotReady: a setting that a start refuses makes a running process unready until it is corrected,
 // and the reason contains the correction. Everything else is still repaired.
 func TestAnEditedStreamIsNotReady(t *testing.T) {
+	t.Parallel()
 	_, store, bus := start(t, t.TempDir())
 	small := func(c *jetstream.StreamConfig) { c.Discard, c.MaxBytes = jetstream.DiscardOld, 1<<20 }
 	back := func(c *jetstream.StreamConfig) { c.Discard, c.MaxBytes = jetstream.DiscardNew, -1 }
@@ -80,6 +83,7 @@ func TestAnEditedStreamIsNotReady(t *testing.T) {
 // TestAnEditedStreamIsFoundBesideAnError: a stream that cannot be checked or repaired does not hide that another one
 // was edited, nor does what is known of a stream end because of it.
 func TestAnEditedStreamIsFoundBesideAnError(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	loses := func(c *jetstream.StreamConfig) { c.Discard, c.MaxMsgs = jetstream.DiscardOld, 1 }
 	p := payload("idv-1", "e1", "{}")
@@ -100,6 +104,7 @@ func TestAnEditedStreamIsFoundBesideAnError(t *testing.T) {
 // TestNothingIsStoredBesideAnEditedStreamOfKeys: a body without its key is lost, so nothing that is encrypted is stored
 // while the stream of keys may lose them.
 func TestNothingIsStoredBesideAnEditedStreamOfKeys(t *testing.T) {
+	t.Parallel()
 	server, store, _ := start(t, t.TempDir())
 	sealing, _ := openStreams(t, server)
 	seal(t, sealing, masterOf(t, masterKeys(t, "m")))
@@ -120,4 +125,80 @@ func TestNothingIsStoredBesideAnEditedStreamOfKeys(t *testing.T) {
 	}
 	_, err = store.Append(t.Context(), p)
 	must(t, err)
+}
+
+// TestNothingIsErasedWithUnsafeHolds: while the stream of holds or that of erased verifications may lose messages, no
+// hold is stored, no erasure begins and no open session is scheduled in a stream that may lose it.
+func TestNothingIsErasedWithUnsafeHolds(t *testing.T) {
+	t.Parallel()
+	_, store, _ := start(t, t.TempDir())
+	k := key(payload("idv-1", "e1", "{}"))
+	hold := func() error {
+		return store.PutHold(t.Context(), kycbridge.Hold{Provider: k.Provider, Account: k.Account,
+			VerificationID: k.VerificationID, Reason: "a case", By: "legal", Since: time.Now()})
+	}
+	claim := func() error {
+		end, err := store.ClaimOne(t.Context(), kycbridge.Key{Provider: k.Provider, Account: k.Account,
+			VerificationID: "v2"}, time.Now())
+		if err == nil {
+			end()
+		}
+		return err
+	}
+	watch := func() error {
+		return store.Schedule(t.Context(), kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1"},
+			time.Now().Add(time.Hour))
+	}
+	for name, puts := range map[string][]func() error{
+		testNames.holds():      {hold, claim},
+		testNames.tombstones(): {claim},
+		testNames.polls():      {watch},
+	} {
+		edited(t, store.Connection, name, func(c *jetstream.StreamConfig) {
+			c.Discard, c.MaxMsgs = jetstream.DiscardOld, 1000
+		})
+		_, err := store.Repair(t.Context())
+		must(t, err)
+		for i, put := range puts {
+			if err := put(); err == nil || !strings.Contains(err.Error(), "nats stream edit "+name) {
+				t.Errorf("%s, %d: %v", name, i, err)
+			}
+		}
+		edited(t, store.Connection, name, func(c *jetstream.StreamConfig) {
+			c.MaxMsgs = -1
+			if name != testNames.polls() {
+				c.Discard = jetstream.DiscardNew
+			}
+		})
+		_, err = store.Repair(t.Context())
+		must(t, err)
+		for _, put := range puts {
+			must(t, put())
+		}
+	}
+}
+
+// TestNoLimitDropsMessages: a limit that an operator sets on a stream makes it refuse new messages or prevents the
+// start. It never drops old ones: of an open session that would be its only timer.
+func TestNoLimitDropsMessages(t *testing.T) {
+	t.Parallel()
+	wanted := append(storeStreams(testNames, testMaxBody, 1, kycbridge.DefaultRetention()),
+		busStreams(testNames, testMaxBody, 1)...)
+	limits := map[string]func(*jetstream.StreamConfig){
+		"bytes":                func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 30 },
+		"messages":             func(c *jetstream.StreamConfig) { c.MaxMsgs = 1000 },
+		"messages per subject": func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 2 },
+	}
+	for _, w := range wanted {
+		if broken := brokenPromises(w.config, w); len(broken) > 0 {
+			t.Errorf("%s as kycbridge creates it: %v", w.config.Name, broken)
+		}
+		for limit, set := range limits {
+			edited := w.config
+			set(&edited)
+			if !w.bounded && edited.Discard == jetstream.DiscardOld && len(brokenPromises(edited, w)) == 0 {
+				t.Errorf("%s with a limit of %s drops messages, and is accepted", w.config.Name, limit)
+			}
+		}
+	}
 }
