@@ -368,6 +368,16 @@ func retryUntilReady(ctx context.Context, ask func(context.Context) error) error
 	return err
 }
 
+// readUntilReady repeats a reading, which may take long, while a cluster has no leader yet, for openTimeout at most.
+func readUntilReady(ctx context.Context, read func() error) error {
+	for began := time.Now(); ; pause(ctx, retryPause) {
+		err := read()
+		if err == nil || !leaderless(err) || ctx.Err() != nil || time.Since(began) > openTimeout {
+			return err
+		}
+	}
+}
+
 // ignoreShutdown is the error of work that runs until ctx ends; a shutdown during its start is no error.
 func ignoreShutdown(ctx context.Context, err error) error {
 	if ctx.Err() != nil {

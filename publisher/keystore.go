@@ -78,19 +78,35 @@ func (s *Store) Opens(ctx context.Context, m MasterKey, with Master) error {
 	return s.sealer.pages.try(ctx, m, with)
 }
 
-// try unwraps one page of a master key.
+// try unwraps one page of a master key. The error is a MasterError if that master cannot do it.
 func (g *pages) try(ctx context.Context, m MasterKey, with Master) error {
 	ctx, cancel := g.conn.whileUp(ctx)
 	defer cancel()
-	raw, err := g.stream.GetMsg(ctx, m.newest)
+	var raw *jetstream.RawStreamMsg
+	err := readUntilReady(ctx, func() (err error) {
+		raw, err = g.stream.GetMsg(ctx, m.newest)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("read a page of keys: %w", err)
 	}
 	trial := *g
 	trial.master = with
-	_, err = trial.open(ctx, "", "", raw)
-	return err
+	if _, err = trial.open(ctx, "", "", raw); err != nil {
+		return &MasterError{Pages: m.Pages, err: err}
+	}
+	return nil
 }
+
+// MasterError means that keys of stored bodies cannot be unwrapped with a master key.
+type MasterError struct {
+	Pages int // pages of these keys
+	err   error
+}
+
+func (e *MasterError) Error() string { return e.err.Error() }
+
+func (e *MasterError) Unwrap() error { return e.err }
 
 // DestroyKeys destroys the keys of stored bodies, by the names that Kept.Key contains. Afterwards these bodies,
 // and all copies of them, cannot be decrypted any more. Names of destroyed or unknown keys, and of keys in an altered

@@ -17,16 +17,18 @@ import (
 	"kycbridge/test/wait"
 )
 
-// forgetting is a connection on which requests for messages are lost: the node with the consumer has just failed.
+// forgetting is a connection on which requests are lost: the node that should answer has just failed.
 type forgetting struct {
 	net.Conn
+	what string // a part of the subject of these requests
 	lose *atomic.Int32
 }
 
 func (l forgetting) Write(b []byte) (int, error) {
-	if at := bytes.Index(b, []byte("CONSUMER.MSG.NEXT.KYC_QUARANTINE")); at > 0 && l.lose.Add(-1) >= 0 {
+	if at := bytes.Index(b, []byte(l.what)); at > 0 && l.lose.Load() > 0 {
+		l.lose.Add(-1)
 		c := bytes.Clone(b)
-		copy(c[at:], "CONSUMER.MSG.NEXX")
+		c[at] = 'X' // nobody listens there
 		return l.Conn.Write(c)
 	}
 	return l.Conn.Write(b)
@@ -34,12 +36,26 @@ func (l forgetting) Write(b []byte) (int, error) {
 
 type forgettingServer struct {
 	nats.InProcessConnProvider
+	what string
 	lose *atomic.Int32
 }
 
 func (l forgettingServer) InProcessConn() (net.Conn, error) {
 	c, err := l.InProcessConnProvider.InProcessConn()
-	return forgetting{c, l.lose}, err
+	return forgetting{c, l.what, l.lose}, err
+}
+
+// forgettingStore opens a store whose requests are lost as often as lose says.
+func forgettingStore(t *testing.T, server *Embedded, what string, lose *atomic.Int32) *Store {
+	t.Helper()
+	c, err := Connect(t.Context(), Dial{Name: "store", Options: []nats.Option{
+		nats.InProcessServer(forgettingServer{server.server, what, lose}), nats.UserInfo(operator, server.password)},
+		Server: server}, testMaxBody, zap.NewNop())
+	must(t, err)
+	store, err := OpenStore(t.Context(), c, testNames, testMaxBody, 1, kycbridge.DefaultRetention())
+	must(t, err)
+	t.Cleanup(store.Close)
+	return store
 }
 
 // TestSilentServer: a scan for which the server delivers nothing, although it has messages, is an error. If it ended as
@@ -48,13 +64,7 @@ func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	server, _, _ := start(t, t.TempDir())
 	var lose atomic.Int32
-	c, err := Connect(t.Context(), Dial{Name: "store", Options: []nats.Option{
-		nats.InProcessServer(forgettingServer{server.server, &lose}), nats.UserInfo(operator, server.password)},
-		Server: server}, testMaxBody, zap.NewNop())
-	must(t, err)
-	store, err := OpenStore(t.Context(), c, testNames, testMaxBody, 1, kycbridge.DefaultRetention())
-	must(t, err)
-	t.Cleanup(store.Close)
+	store := forgettingStore(t, server, "CONSUMER.MSG.NEXT.KYC_QUARANTINE", &lose)
 	must(t, store.Quarantine(t.Context(), payload("victim", "", `{"name":"Erased Person"}`), kycbridge.QuarantineSchema, nil))
 	read := func() (n int, err error) {
 		err = store.Kept(t.Context(), kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine},

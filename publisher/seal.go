@@ -62,17 +62,25 @@ func (l *sealer) close() {
 	}
 }
 
-// CheckMaster returns an error if a master, nil for none, cannot unwrap the keys of stored bodies. The error names
-// the master key that is needed.
+// CheckMaster returns a MasterError if a master, nil for none, cannot unwrap the keys of stored bodies. The error names
+// the master key that is needed. Another error means that the keys cannot be read.
 func (s *Store) CheckMaster(ctx context.Context, master Master) error {
-	held, err := s.MasterKeys(ctx)
+	var held []MasterKey
+	err := readUntilReady(ctx, func() (err error) {
+		held, err = s.MasterKeys(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	for _, m := range held {
-		if err := s.sealer.pages.try(ctx, m, master); err != nil {
+		err := s.sealer.pages.try(ctx, m, master)
+		if other, ok := errors.AsType[*MasterError](err); ok {
 			return fmt.Errorf("the store contains encrypted payloads whose keys (%d pages) need another master key: %w",
-				m.Pages, err)
+				other.Pages, err)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -49,6 +49,31 @@ func seal(t testing.TB, s *Store, m Master) {
 
 var shelves = []kycbridge.Shelf{kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine, kycbridge.ShelfRefused}
 
+// TestKeysOfAStartingCluster: a server that does not answer yet is asked again, and is no reason to look for another
+// master key.
+func TestKeysOfAStartingCluster(t *testing.T) {
+	t.Parallel()
+	server, first, _ := start(t, t.TempDir())
+	m := masterOf(t, masterKeys(t, "2026-11"))
+	seal(t, first, m)
+	shelved(t, first)
+	for _, what := range []string{"STREAM.INFO.KYC_KEYS", "CONSUMER.CREATE.KYC_KEYS", "DIRECT.GET.KYC_KEYS"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			var lose atomic.Int32
+			store := forgettingStore(t, server, what, &lose)
+			lose.Store(1)
+			if err := store.CheckMaster(t.Context(), m); err != nil || lose.Load() > 0 {
+				t.Errorf("a request was lost: %v, %d times more", err, lose.Load())
+			}
+			err := store.CheckMaster(t.Context(), masterOf(t, masterKeys(t, "2027-01")))
+			if _, isOther := errors.AsType[*MasterError](err); !isOther {
+				t.Errorf("with another master key: %v", err)
+			}
+		})
+	}
+}
+
 func TestBodiesAreSealed(t *testing.T) {
 	t.Parallel()
 	dir, text := t.TempDir(), masterKeys(t, "2026-11")

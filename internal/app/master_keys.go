@@ -93,10 +93,11 @@ func (s *system) sealStore(ctx context.Context) error {
 	if s.anyMaster {
 		return nil
 	}
-	if err := s.checkMaster(ctx, master); err != nil {
+	err = s.checkMaster(ctx, master)
+	if _, isOther := errors.AsType[*publisher.MasterError](err); isOther {
 		return fmt.Errorf("%w; write it into encryption.key_file, or restore the access to the key service", err)
 	}
-	return nil
+	return s.explained(err)
 }
 
 // checkMaster checks that a master key (nil: none) can decrypt the stored bodies.
