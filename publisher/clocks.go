@@ -50,6 +50,19 @@ func (c *clocks) note(log *zap.Logger, stream string, asked, told, answered time
 	}
 }
 
+// ClockAhead is by how much the clock of this process is ahead of that of the server that leads a stream; negative if it
+// is behind. It is the largest difference of all streams, as of the last time that they were checked.
+func (c *Connection) ClockAhead() (most time.Duration) {
+	c.clocks.mu.Lock()
+	defer c.clocks.mu.Unlock()
+	for _, ahead := range c.clocks.ahead {
+		if ahead.Abs() > most.Abs() {
+			most = ahead
+		}
+	}
+	return most
+}
+
 // here is a time of the leader of a stream by the clock of this process.
 func (c *clocks) here(stream string, at time.Time) time.Time { return at.Add(c.difference(stream)) }
 

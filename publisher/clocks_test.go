@@ -115,7 +115,9 @@ func TestClocks(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	second := func(n float64) time.Time { return at.Add(time.Duration(n * float64(time.Second))) }
-	var c clocks
+	var conn Connection
+	c := &conn.clocks
+	c.note(zap.NewNop(), "other", second(0), second(-30), second(1))
 	for _, one := range []struct {
 		asked, told, answered, want float64
 		why                         string
@@ -130,6 +132,13 @@ func TestClocks(t *testing.T) {
 		c.note(zap.NewNop(), "S", second(one.asked), second(one.told), second(one.answered))
 		if got := c.here("S", at); !got.Equal(second(one.want)) || !c.there("S", got).Equal(at) {
 			t.Errorf("%s: ahead by %s, want %v s", one.why, got.Sub(at), one.want)
+		}
+		most := time.Duration(max(one.want, 30)) * time.Second
+		if one.want < 0 {
+			most = time.Duration(one.want) * time.Second
+		}
+		if got := conn.ClockAhead(); got != most {
+			t.Errorf("%s: the metric is %s, want %s", one.why, got, most)
 		}
 	}
 	if c.note(zap.NewNop(), "S", second(0), time.Time{}, second(1)); !c.here("S", at).Equal(at) {

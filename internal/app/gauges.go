@@ -39,6 +39,9 @@ func (m *metrics) watch(store *publisher.Store, connected map[string]func() bool
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kycbridge_access_dropped_total",
 		Help: "Records of the access log that were not stored: the store was away for long, or the process ended meanwhile."},
 		func() float64 { return float64(store.AccessesDropped()) }))
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kycbridge_clock_ahead_seconds",
+		Help: "By how much the clock of this process is ahead of that of the NATS server; negative if it is behind."},
+		func() float64 { return store.ClockAhead().Seconds() }))
 	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_holds",
 		Help: "Verifications that are held now; -1 while the store does not tell."}, count(store.ActiveHolds))
 	for _, stream := range store.Streams() {
