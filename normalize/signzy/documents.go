@@ -2,6 +2,7 @@ package signzy
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"kycbridge"
@@ -19,7 +20,12 @@ var numberLabels = []string{
 // expiryLabels are the labels for the last day on which a document is valid.
 var expiryLabels = []string{
 	"dateofexpiry", "expirydate", "dateofexpiration", "expirationdate", "validuntil", "validtill",
+	"expiry", "expires", "expireson", "validto", "validupto", "validthrough", "validthru",
 }
+
+// expiryWords are parts of labels for such a day. Labels are not published, and may name a class beside it ("Valid Till
+// (NT)"), so a date below any of them counts against an approval, also where it is not the one of the event.
+var expiryWords = []string{"expir", "validuntil", "validtill", "validto", "validupto", "validthr"}
 
 // addDocuments adds the presented documents, and the claims of the first one, to o. Claims of two documents
 // are never mixed.
@@ -72,7 +78,7 @@ func (r report) expiries() []string {
 	var days []string
 	dates := values.NewDates(time.Time{})
 	for label, v := range r.body.Object("extractedFields") {
-		if !slices.Contains(expiryLabels, labelKey(label)) {
+		if !limits(label) {
 			continue
 		}
 		for _, text := range spread(v) {
@@ -82,6 +88,12 @@ func (r report) expiries() []string {
 		}
 	}
 	return days
+}
+
+// limits reports whether a label is one for the last day on which a document is valid.
+func limits(label string) bool {
+	key := labelKey(label)
+	return slices.ContainsFunc(expiryWords, func(word string) bool { return strings.Contains(key, word) })
 }
 
 // issuedBy returns the issuer of the document. For the country, the recogniser's value has precedence over the

@@ -175,6 +175,18 @@ func TestSeveralExpiries(t *testing.T) {
 		{`"Date Of Expiry":"31/12/2035","Expiry Date":"31/12/2036"`, "approved"},
 		{`"Date Of Expiry":"31/12/2035","Expiry Date":"soon"`, "approved"},
 		{`"Valid Until":"31/12/2035"`, "approved"},
+
+		// Labels are as printed on a document, and differ between documents.
+		{`"Expiry":"31/12/2020"`, "review"},
+		{`"Expires On":"31/12/2020"`, "review"},
+		{`"VALID UPTO":"31/12/2020"`, "review"},
+		{`"Valid To":"31/12/2020"`, "review"},
+		{`"Valid Thru":"31/12/2020"`, "review"},
+		{`"Valid Till (NT)":"31/12/2020"`, "review"},
+		{`"Date Of Expiry":"31/12/2035","Licence Expiration":"31/12/2020"`, "review"},
+		{`"Valid To":"31/12/2035"`, "approved"},
+		{`"Valid From":"31/12/2020","Date Of Expiry":"31/12/2035"`, "approved"},
+		{`"Date Of Expiry":"31/12/2035","Date Of Expiry Check Digit":"7"`, "approved"},
 	} {
 		body := changed(t, `"idExpired":"False"`, `"idExpired":"False","extractedFields":{`+c.fields+`}`)
 		o := judged(t, parse(t, body), strict)
