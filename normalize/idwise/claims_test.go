@@ -182,6 +182,28 @@ func TestPassportNumberOnOtherDocuments(t *testing.T) {
 	}
 }
 
+// TestDocumentsWithoutAType: what was read from a document is shown although its type is missing or no text; a step in
+// which nothing was read is none.
+func TestDocumentsWithoutAType(t *testing.T) {
+	for fields, want := range map[string]event.Document{
+		shown("Document Number", "P1000001"):                      {DocumentNumber: "P1000001"},
+		shown("Issue Date", "2025-05-04"):                         {DateOfIssuance: "2025-05-04"},
+		shown("Expiry Date", "2035-05-04", "First Name", "TESTA"): {DateOfExpiry: "2035-05-04"},
+	} {
+		for _, kind := range []string{`null`, `5`, `{"x":"y"}`, `""`} {
+			o := fetched(t, `"documents":{"0":`+strings.Replace(fields, `"Passport"`, kind, 1)+`}`)
+			want.DocumentID, want.Type, want.Issuer = "0", "unknown", &event.Issuer{CountryCode: "LTU"}
+			if !reflect.DeepEqual(o.Documents, []event.Document{want}) {
+				t.Errorf("%s %s: %+v", kind, fields, o.Documents)
+			}
+		}
+	}
+	o := fetched(t, `"documents":{"0":{"step_title":"Passport","progress":"NotStarted","document_type":null}}`)
+	if len(o.Documents) != 0 {
+		t.Errorf("a step that was not taken: %+v", o.Documents)
+	}
+}
+
 // TestUnreadDates: a date that cannot be true is left out and reported at its place; no other date
 // replaces it.
 func TestUnreadDates(t *testing.T) {

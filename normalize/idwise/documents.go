@@ -209,19 +209,20 @@ func (c card) ownNumber(label string) string {
 	return c.number("idnumber")
 }
 
-// documents returns the presented documents: a step that was not taken yet has no type.
+// documents returns the presented documents. A step that was not taken yet has no type, and nothing was read in it: a
+// type that cannot be read does not cost what was.
 func documents(cards []card) []event.Document {
 	shown := make([]event.Document, 0, len(cards))
 	for _, c := range cards {
 		label, _ := c.Object["document_type"].(string)
-		if label == "" {
-			continue
-		}
 		country := c.country()
 		doc := values.NewDocument(label, country, c.ownNumber(label))
 		doc.DocumentID = c.id
 		doc.DateOfIssuance = c.dates[fieldIssue]
 		doc.DateOfExpiry = c.dates[fieldExpiry]
+		if label == "" && doc.DocumentNumber == "" && doc.DateOfIssuance == "" && doc.DateOfExpiry == "" {
+			continue
+		}
 		if country != "" {
 			doc.Issuer = &event.Issuer{CountryCode: country}
 		}

@@ -19,7 +19,8 @@ func addDocument(o *kycbridge.Observation, d document.Object, dates *values.Date
 	if issuer != (event.Issuer{}) {
 		shown.Issuer = &issuer
 	}
-	if word(d, "type") != "" || shown.DocumentNumber != "" || shown.DateOfExpiry != "" || shown.Issuer != nil {
+	if word(d, "type") != "" || shown.DocumentNumber != "" || shown.Subtype != "" || shown.Issuer != nil ||
+		shown.DateOfIssuance != "" || shown.DateOfExpiry != "" {
 		o.Documents = []event.Document{shown}
 	}
 	o.ExtractedClaims = claims(d, dates)

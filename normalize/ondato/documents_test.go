@@ -79,6 +79,28 @@ func TestNumbersOfDocuments(t *testing.T) {
 	}
 }
 
+// TestLittleOfADocument: one value of a document is enough to be shown; the result of a check is none of it.
+func TestLittleOfADocument(t *testing.T) {
+	for member, want := range map[string]event.Document{
+		`"documentNumber":"X0000001"`:     {DocumentNumber: "X0000001"},
+		`"dateOfIssue":"2021-05-04"`:      {DateOfIssuance: "2021-05-04"},
+		`"dateOfExpiration":"2031-05-04"`: {DateOfExpiry: "2031-05-04"},
+		`"category":"B"`:                  {Subtype: "B"},
+		`"countryIso3":"LTU"`:             {Issuer: &event.Issuer{CountryCode: "LTU"}},
+		`"mrzVerified":true,"files":[]`:   {},
+	} {
+		o := mapped(t, bareKYC(`"status":"Approved","document":{`+member+`}`), kycbridge.Settings{})
+		var documents []event.Document
+		if want != (event.Document{}) {
+			want.DocumentID, want.Type = "document", "unknown"
+			documents = []event.Document{want}
+		}
+		if !reflect.DeepEqual(o.Documents, documents) {
+			t.Errorf("%s: %+v", member, o.Documents)
+		}
+	}
+}
+
 // TestDates: a date is read if its meaning is certain; a date that is present and cannot be true is
 // reported.
 func TestDates(t *testing.T) {
