@@ -316,3 +316,34 @@ func decodeJSON(body []byte) (any, []kycbridge.FieldError) {
 	doc, faults := document.Decode(body)
 	return map[string]any(doc), faults
 }
+
+// TestNoRequestIsAFaultOfTheStore sends values that a schema permits and the store does not: none is answered as if a
+// later try could succeed.
+func TestNoRequestIsAFaultOfTheStore(t *testing.T) {
+	s := newPayloadStore(t)
+	long := strings.Repeat("a", 200)
+	for _, id := range []string{"$JS.API.x", "*.%3E.x", "%20.%20.%20", "..x", long + ".acme.x", "ondato." + long + ".x"} {
+		s.send(t, "GET", s.url+"/v1/payloads/"+id, "", nil, 404)
+		s.send(t, "GET", s.url+"/v1/payloads?id="+id, "", nil, 200)
+		s.send(t, "GET", s.url+"/v1/payloads/export?id="+id, "", nil, 200)
+	}
+	for _, since := range []string{"0000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"} {
+		for _, path := range []string{"/v1/access", "/v1/payloads", "/v1/payloads/report"} {
+			s.send(t, "GET", s.url+path+"?since="+since, "", nil, 200)
+		}
+	}
+	for path, bodies := range map[string][]string{
+		"/v1/payloads/replay": {`{"dry_run":true,"filter":{"from":1e308}}`, `{"dry_run":true,"filter":{"limit":1e3}}`,
+			`{"dry_run":true,"filter":{"from":99999999999999999999}}`, `{"dry_run":true,"workers":1.0}`},
+		"/v1/payloads/purge": {`{"older_than":"0001-01-01T00:00:00Z"}`, `{"older_than":"0000-01-01T00:00:00Z"}`,
+			`{"older_than":"1h","filter":{"limit":99999999999999999999}}`},
+	} {
+		for _, body := range bodies {
+			s.send(t, "POST", s.url+path, "application/json", []byte(body), 422)
+		}
+	}
+	if got := s.send(t, "POST", s.url+"/v1/payloads/replay", "application/json",
+		[]byte(`{"dry_run":true,"filter":{"from":1e308}}`), 422); !strings.Contains(got, `"/filter/from"`) {
+		t.Errorf("names not the place: %s", got)
+	}
+}

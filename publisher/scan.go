@@ -52,7 +52,7 @@ func (c *Connection) scan(
 	switch {
 	case o.from > 0:
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, o.from
-	case !o.since.IsZero():
+	case o.since.After(time.Time{}): // a year before the first cannot be sent
 		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &o.since
 	}
 	consumer, err := c.js.OrderedConsumer(ctx, stream, config)

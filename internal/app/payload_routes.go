@@ -52,13 +52,27 @@ func (p payloadTool) Payloads(ctx context.Context, r handlers.PayloadRequest, ou
 
 // options decodes the options of a request and checks the filter in them.
 func options[T any](r handlers.PayloadRequest, filter func(*T) *archive.Filter) (o T, err error) {
-	if err := json.Unmarshal(r.Options, &o); err != nil {
-		return o, fmt.Errorf("a valid request cannot be decoded: %w", err)
+	if err := decode(r, &o); err != nil {
+		return o, err
 	}
 	if err := filter(&o).Check(); err != nil {
 		return o, handlers.InvalidRequest("", err.Error())
 	}
 	return o, nil
+}
+
+// decode decodes the options of a request. The schema permits numbers in forms and sizes that no field takes, such as
+// 1e3 for a limit: that is a fault of the request.
+func decode(r handlers.PayloadRequest, o any) error {
+	err := json.Unmarshal(r.Options, o)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && strings.HasPrefix(wrong.Value, "number") {
+		return handlers.InvalidRequest("/"+strings.ReplaceAll(wrong.Field, ".", "/"),
+			"must be a number in digits that is not too large")
+	}
+	if err != nil {
+		return fmt.Errorf("a valid request cannot be decoded: %w", err)
+	}
+	return nil
 }
 
 // filter is the argument of options for requests that consist of a filter only.
@@ -162,8 +176,8 @@ func (p payloadTool) importPayloads(
 	var q struct {
 		DryRun bool `json:"dry_run"`
 	}
-	if err := json.Unmarshal(r.Options, &q); err != nil {
-		return fmt.Errorf("a valid request cannot be decoded: %w", err)
+	if err := decode(r, &q); err != nil {
+		return err
 	}
 	read := 0
 	done, err := a.Import(ctx, r.Body, q.DryRun, func(int) { read++ })
@@ -241,8 +255,8 @@ func (p payloadTool) find(ctx context.Context, a *archive.Archive, r handlers.Pa
 		Q        string `json:"q"`
 		Timeline bool   `json:"timeline"`
 	}
-	if err := json.Unmarshal(r.Options, &q); err != nil {
-		return fmt.Errorf("a valid request cannot be decoded: %w", err)
+	if err := decode(r, &q); err != nil {
+		return err
 	}
 	result, err := a.Search(ctx, q.Q, q.Timeline)
 	if err != nil {
@@ -266,20 +280,20 @@ func (p payloadTool) access(ctx context.Context, _ *archive.Archive, r handlers.
 		By           string    `json:"by"`
 		Verification string    `json:"verification"`
 	}
-	if err := json.Unmarshal(r.Options, &q); err != nil {
-		return fmt.Errorf("a valid request cannot be decoded: %w", err)
+	if err := decode(r, &q); err != nil {
+		return err
 	}
 	query := kycbridge.AccessQuery{Since: q.Since, Until: q.Until, By: q.By, VerificationID: q.Verification}
 	return p.store.Accesses(ctx, query, func(a kycbridge.Access) error { return writeLine(out, a) })
 }
 
-// before parses an age or an instant, neither in the future.
+// before parses an age or an instant, neither in the future nor the zero time, which means none.
 func before(s string, now time.Time) (time.Time, bool) {
 	if age, err := kycbridge.ParseAge(s); err == nil {
 		return now.Add(-age), true
 	}
 	at, err := time.Parse(time.RFC3339, s)
-	return at, err == nil && !at.After(now)
+	return at, err == nil && !at.After(now) && at.After(time.Time{})
 }
 
 // writeLine writes a value as one line of JSON.

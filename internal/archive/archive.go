@@ -199,8 +199,8 @@ func (f Filter) Check() error {
 	}
 	for what, token := range map[string]string{"provider": f.Provider, "account": f.Account,
 		"verification": f.Verification, "reason": f.Reason} {
-		if strings.Trim(token, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-			return fmt.Errorf("%s %q is none: lower-case letters, digits, - and _ only", what, token)
+		if token != "" && !isName(token) {
+			return fmt.Errorf("%s %q is none: up to %d lower-case letters, digits, - and _ only", what, token, longestName)
 		}
 	}
 	if f.Verification != "" && len(f.Verification) != len("00000000-0000-5000-8000-000000000000") {
@@ -214,6 +214,14 @@ func (f Filter) Check() error {
 		return errors.New("a limit cannot be negative")
 	}
 	return nil
+}
+
+// longestName is the maximum length of a name in the configuration.
+const longestName = 63
+
+// isName reports whether a text has the form of such a name. The store refuses any other text as part of a subject.
+func isName(s string) bool {
+	return s != "" && len(s) <= longestName && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }
 
 // shelves are the shelves on which the filter can match.
@@ -236,8 +244,9 @@ func (f Filter) query(shelf kycbridge.Shelf) kycbridge.KeptQuery {
 	if shelf == kycbridge.ShelfQuarantine {
 		q.Reason = f.Reason
 	}
-	// A payload id begins with provider and account.
-	if parts := strings.SplitN(f.ID, ".", 3); len(parts) == 3 && q.Provider == "" && q.Account == "" {
+	// A payload id begins with provider and account. What is searched may be any text.
+	if parts := strings.SplitN(f.ID, ".", 3); len(parts) == 3 && q.Provider == "" && q.Account == "" &&
+		isName(parts[0]) && isName(parts[1]) {
 		q.Provider, q.Account = parts[0], parts[1]
 	}
 	return q
