@@ -287,10 +287,23 @@ func (r *reader) checkLimits(c *consumerConfig) error {
 	case text > mostText, len(c.FilterSubjects) > mostFilters, len(c.FilterSubject) > longestSubject,
 		slices.ContainsFunc(c.FilterSubjects, func(f string) bool { return len(f) > longestSubject }):
 		return errBadRequest("the consumer's description, metadata or filters are too long")
+	case c.FilterSubject != "" && !isFilter(c.FilterSubject), !all(c.FilterSubjects, isFilter):
+		return errBadRequest("a filter of the consumer is no subject: it contains a space or an empty part, or text after >")
 	}
 	c.MaxBatch = clamped(c.MaxBatch, mostBatch)
 	return r.restrictFilters(c)
 }
+
+// isFilter reports whether s is a subject, which may contain wildcards. The server never receives a request whose
+// subject ends with any other text.
+func isFilter(s string) bool {
+	tokens := strings.Split(s, ".")
+	return !slices.Contains(tokens[:len(tokens)-1], ">") &&
+		literal(strings.Join(slices.DeleteFunc(append(tokens, "x"), isWildcard), "."))
+}
+
+// isWildcard reports whether a token of a subject matches others.
+func isWildcard(token string) bool { return token == "*" || token == ">" }
 
 // restrictFilters refuses a filter that exceeds the reader's permissions. If the reader is limited and sets no
 // filter, it sets the permitted ones.
