@@ -243,6 +243,12 @@ func TestPayloadsOfAStore(t *testing.T) {
 			t.Errorf("%s: %s", says, got)
 		}
 	}
+	for _, nothing := range []string{"", "\n\n"} { // the export may have failed
+		if got := s.send(t, "POST", s.url+"/v1/payloads/import", "application/x-ndjson", []byte(nothing),
+			422); !strings.Contains(got, "contains no payload") {
+			t.Error(got)
+		}
+	}
 	s.send(t, "POST", s.url+"/v1/payloads/import", "application/x-ndjson", changedLine(t, exported,
 		func(line map[string]any) { line["header"] = map[string]string{"not a name\n": "x"} }), 200)
 
@@ -345,5 +351,36 @@ func TestNoRequestIsAFaultOfTheStore(t *testing.T) {
 	if got := s.send(t, "POST", s.url+"/v1/payloads/replay", "application/json",
 		[]byte(`{"dry_run":true,"filter":{"from":1e308}}`), 422); !strings.Contains(got, `"/filter/from"`) {
 		t.Errorf("names not the place: %s", got)
+	}
+}
+
+// TestQuarantinedPayloadsAreImported: an import stores a quarantined body about another verification than was asked
+// about, and refuses a line that names a verification that the body does not: an erasure of the person would miss it.
+func TestQuarantinedPayloadsAreImported(t *testing.T) {
+	s := newPayloadStore(t)
+	body, err := os.ReadFile("../test/fixture/testdata/ondato/kyc-identification-approved/body.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(reference string) string { return event.VerificationID("ondato", "acme", reference) }
+	named := "b0000000-0000-4000-8000-000000000001" // by the body
+	for _, c := range []struct {
+		verification, reference string
+		want                    int
+	}{
+		{of(named), "", 200},
+		{of(named), "asked about", 200},
+		{of("another person"), "", 422},
+		{of("another person"), "another person", 422},
+		{"", "", 200},
+	} {
+		line, err := json.Marshal(archive.ExportedPayload{Shelf: kycbridge.ShelfQuarantine, ID: "ondato.acme.q" + c.reference,
+			Provider: "ondato", Account: "acme", VerificationID: c.verification, Reference: c.reference,
+			Via: event.ViaCallback, ReceivedAt: time.Now(), Digest: kycbridge.Digest(body),
+			Reason: kycbridge.QuarantineUnidentified, Body: body})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.send(t, "POST", s.url+"/v1/payloads/import", "application/x-ndjson", line, c.want)
 	}
 }

@@ -93,8 +93,11 @@ type Imported struct {
 // maxExportLine limits one line of an import.
 const maxExportLine = 64 << 20
 
+// errNoPayloads is the error of an import without a line: most likely the export behind a pipe has failed.
+var errNoPayloads = errors.New("contains no payload: import what an export wrote")
+
 // Import stores exported payloads unchanged: id, bytes and times. Existing ones are left unchanged. An
-// invalid line ends the import; the error names its number. If tombstones may be lost, nothing is imported: an erased
+// invalid line ends the import, and the error names its number. An import of nothing is an error. If tombstones may be lost, nothing is imported: an erased
 // person would return.
 func (a *Archive) Import(
 	ctx context.Context, r io.Reader, dryRun bool, progress func(done int),
@@ -104,10 +107,12 @@ func (a *Archive) Import(
 	}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 1<<16), maxExportLine)
+	empty := true
 	for n := 1; lines.Scan(); n++ {
 		if len(lines.Bytes()) == 0 {
 			continue
 		}
+		empty = false
 		k, err := unpack(lines.Bytes())
 		if err != nil {
 			return out, fmt.Errorf("line %d: %w", n, err)
@@ -131,6 +136,9 @@ func (a *Archive) Import(
 	}
 	if err := lines.Err(); err != nil {
 		return out, fmt.Errorf("read exported payloads: %w", err)
+	}
+	if empty {
+		return out, errNoPayloads
 	}
 	return out, nil
 }
@@ -200,12 +208,13 @@ func (a *Archive) leftOut(ctx context.Context, k kycbridge.Kept) (bool, error) {
 const clockError = time.Hour
 
 // plausible refuses what no export contains: a payload from the future, which nothing that comes later would supersede,
-// and one in the history of another verification than that in its body, whatever reference the line contains.
+// and one of another verification than that in its body, whatever reference the line contains: in the history of
+// another it would change the result, and in quarantine an erasure of the person would miss it.
 func (a *Archive) plausible(k kycbridge.Kept) error {
 	if k.ReceivedAt.After(a.Now().Add(clockError)) {
 		return fmt.Errorf("was received in the future, at %s", k.ReceivedAt.Format(time.RFC3339))
 	}
-	if k.Shelf != kycbridge.ShelfPayloads || k.Notice {
+	if k.Notice || k.VerificationID == "" { // a quarantined one may not have been identified
 		return nil
 	}
 	lacking := k
@@ -237,7 +246,7 @@ func unpack(line []byte) (kycbridge.Kept, error) {
 		return k, errors.New("names no payload, provider or account")
 	case p.Shelf == kycbridge.ShelfPayloads && p.VerificationID == "":
 		return k, errors.New("is of the payload log and names no verification")
-	case p.Reference != "" && p.VerificationID != "" &&
+	case p.Shelf == kycbridge.ShelfPayloads && p.Reference != "" &&
 		p.VerificationID != event.VerificationID(p.Provider, p.Account, p.Reference):
 		return k, errors.New("its verification is not that of its reference")
 	}
