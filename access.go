@@ -37,6 +37,7 @@ type AccessQuery struct {
 	Since, Until   time.Time // from Since to before Until
 	By             string    // the whole name
 	VerificationID string    // the whole id
+	Limit          int       // the number of records, the oldest first; 0: all
 }
 
 // Selects reports whether q selects a record.

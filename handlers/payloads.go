@@ -110,7 +110,7 @@ func AddPayloads(e *echo.Echo, o APIOptions, tool PayloadTool) {
 	add(http.MethodPost, "/v1/payloads/import", kycbridge.RightImport, PayloadsImport, object, s.importBody)
 	add(http.MethodGet, "/v1/payloads/:id", readRight, PayloadsShow, object, s.showID)
 	add(http.MethodGet, "/v1/access", readRight, PayloadsAccess, ndjson,
-		s.query("since", "until", "by", "verification"))
+		s.query("since", "until", "by", "verification", "limit"))
 }
 
 // payloads is the API of the stored-payload tool.

@@ -134,6 +134,7 @@ func (s *Store) Accesses(ctx context.Context, q kycbridge.AccessQuery, each func
 	if !q.Since.IsZero() {
 		o.since = q.Since.Add(-accessDrain) // if clocks differ, a record may be stored a little before its own time
 	}
+	n := 0
 	err := s.scanAll(ctx, s.names.access(), o, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		var a kycbridge.Access
 		if json.Unmarshal(m.Data(), &a) != nil || a.ID == "" {
@@ -143,7 +144,13 @@ func (s *Store) Accesses(ctx context.Context, q kycbridge.AccessQuery, each func
 		if !q.Selects(a) {
 			return nil
 		}
-		return each(a)
+		if err := each(a); err != nil {
+			return err
+		}
+		if n++; n == q.Limit {
+			return kycbridge.ErrEnough
+		}
+		return nil
 	})
 	if err != nil && !errors.Is(err, kycbridge.ErrEnough) {
 		return fmt.Errorf("read access log: %w", err)

@@ -167,6 +167,14 @@ func TestAccessLog(t *testing.T) {
 	if table := tool("access", "list"); !strings.Contains(table, "  done              dry_run=true    -\n") {
 		t.Errorf("the table shows no dry run:\n%s", table)
 	}
+	oldest := accesses(t, tool("access", "list", "--json", "--since", "1h", "--limit", "2"))
+	if !slices.Equal(all[:2], oldest) {
+		t.Errorf("the oldest two are %+v, want %+v", oldest, all[:2])
+	}
+	newest := accesses(t, tool("access", "list", "--json", "-n", "2"))
+	if len(newest) != 2 || !newest[0].Time.After(newest[1].Time) || newest[1].Time.Before(all[len(all)-1].Time) {
+		t.Errorf("the newest two: %+v", newest)
+	}
 	left := accesses(t, tool("access", "list", "--json", "--verification", idOf(2), "--by", "carl"))
 	if len(left) != 2 {
 		t.Errorf("after the erasure %+v remain", left)

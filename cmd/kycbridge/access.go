@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -146,6 +147,7 @@ func (u *use) finish(cmd *cobra.Command, err error) (recorded bool) {
 // accessFlags are the flags of access list.
 type accessFlags struct {
 	by, verification, since, until string
+	limit, newest                  int
 	asJSON                         bool
 }
 
@@ -165,11 +167,14 @@ func accessListCommand(o *payloadFlags) *cobra.Command {
 	var f accessFlags
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the access log, oldest first",
-		Long: `List the access log, oldest first: who used the API, the console and the commands, when, for
-which verification, why, and with which result. What demands a reason has a record with the
+		Short: "List the access log",
+		Long: `List the access log: who used the API, the console and the commands, when, for which
+verification, why, and with which result. What demands a reason has a record with the
 result begun before it is done, and another one afterwards. FILTER shows what was selected, and
-dry_run=true where nothing was changed. Over the API a purge without confirm=true only counts.`,
+dry_run=true where nothing was changed. Over the API a purge without confirm=true only counts.
+
+On a terminal the newest 100 are shown, the newest first; -n sets the number. Otherwise the
+oldest come first, and there is no limit.`,
 		Example: `  kycbridge access list --config kyc.yaml --since 7d --by alice
   kycbridge access list --verification 786513b3-69c4-5dfa-afc2-55ed2d4345cf --json`,
 		Args: noArgs,
@@ -178,12 +183,15 @@ dry_run=true where nothing was changed. Over the API a purge without confirm=tru
 			if err != nil {
 				return usage(cmd, err.Error())
 			}
-			print, flush := f.printer(cmd)
+			if screenOf(cmd.OutOrStdout(), o.environ).width > 0 && !cmd.Flags().Changed("limit") && !f.asJSON &&
+				!cmd.Flags().Changed("newest") {
+				f.newest = screenful
+			}
 			return o.reach(cmd, func(ctx context.Context, c *apiClient) error {
-				return errors.Join(c.accesses(ctx, q, print), flush())
+				return f.list(ctx, cmd, q, c.accesses)
 			}, func(ctx context.Context, s store) error {
 				s.use.VerificationID = q.VerificationID
-				return errors.Join(s.AccessLog.Accesses(ctx, q, print), flush())
+				return f.list(ctx, cmd, q, s.AccessLog.Accesses)
 			})
 		},
 	}
@@ -193,8 +201,32 @@ dry_run=true where nothing was changed. Over the API a purge without confirm=tru
 	g.StringVar(&f.verification, "verification", "", "only those about the verification with this `id`")
 	g.StringVar(&f.since, "since", "", "only since this `time`: RFC 3339, or an age such as 24h or 7d")
 	g.StringVar(&f.until, "until", "", "only before this `time`: RFC 3339, or an age such as 24h or 7d")
+	g.IntVar(&f.limit, "limit", 0, "at most this `many`; 0 is all")
+	g.IntVarP(&f.newest, "newest", "n", 0, "only the newest, this `many`, the newest first")
 	g.BoolVar(&f.asJSON, "json", false, "print each as a JSON object, one per line")
 	return cmd
+}
+
+// list prints the selected records.
+func (f *accessFlags) list(
+	ctx context.Context, cmd *cobra.Command, q kycbridge.AccessQuery,
+	from func(context.Context, kycbridge.AccessQuery, func(kycbridge.Access) error) error,
+) error {
+	print, flush := f.printer(cmd)
+	if f.newest == 0 {
+		return errors.Join(from(ctx, q, print), flush())
+	}
+	var newest []kycbridge.Access // at most twice as many as are printed
+	err := from(ctx, q, func(a kycbridge.Access) error {
+		if newest = append(newest, a); len(newest) >= 2*f.newest {
+			newest = slices.Delete(newest, 0, len(newest)-f.newest)
+		}
+		return nil
+	})
+	for i := len(newest) - 1; i >= max(0, len(newest)-f.newest) && err == nil; i-- {
+		err = print(newest[i])
+	}
+	return errors.Join(err, flush())
 }
 
 // query is what the flags select, or their fault.
@@ -202,8 +234,14 @@ func (f *accessFlags) query(cmd *cobra.Command, now time.Time) (q kycbridge.Acce
 	if err := noneEmpty(cmd.Flags()); err != nil {
 		return q, err
 	}
-	q.By, q.VerificationID = f.by, f.verification
-	if err := (archive.Filter{Verification: f.verification}).Check(); err != nil {
+	switch {
+	case f.newest < 0:
+		return q, errors.New("-n: write a number, 0 for all")
+	case f.newest > 0 && f.limit > 0:
+		return q, errors.New("-n takes the newest and --limit the oldest; write one of the two")
+	}
+	q.By, q.VerificationID, q.Limit = f.by, f.verification, f.limit
+	if err := (archive.Filter{Verification: f.verification, Limit: f.limit}).Check(); err != nil {
 		return q, err
 	}
 	if q.Since, err = parseSince(f.since, now); err != nil {
@@ -244,6 +282,9 @@ func (c *apiClient) accesses(ctx context.Context, q kycbridge.AccessQuery, each 
 		if value != "" {
 			values.Set(name, value)
 		}
+	}
+	if q.Limit > 0 {
+		values.Set("limit", strconv.Itoa(q.Limit))
 	}
 	return c.lines(ctx, request{method: http.MethodGet, path: "/v1/access", query: values}, func(line []byte) error {
 		var a kycbridge.Access

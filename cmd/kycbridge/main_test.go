@@ -165,6 +165,8 @@ func TestScripts(t *testing.T) {
 		{"events --url http://127.0.0.1:1", 1, "", "--url: not the address of a NATS server", 1},
 		{"events --keys=", 1, "", "--keys is empty: write a value, or omit the flag", 1},
 		{"events -n x", 1, "", "kycbridge: --newest x: write a whole number (see: kycbridge events --help)\n", 1},
+		{"access list -n 2 --limit 2", 1, "", "-n takes the newest and --limit the oldest; write one of the two (see", 1},
+		{"access list -n -2", 1, "", "kycbridge: -n: write a number, 0 for all (see", 1},
 		{"demo --once=x", 1, "", "kycbridge: --once x: write true or false (see: kycbridge demo --help)\n", 1},
 		{"simulate ondato --token-life 5", 1, "", "--token-life 5: write a duration such as 30s, 5m or 72h (see", 1},
 		{"simulate ondato --speed x", 1, "", "--speed x: write a number such as 0.5 (see", 1},

@@ -279,11 +279,13 @@ func (p payloadTool) access(ctx context.Context, _ *archive.Archive, r handlers.
 		Until        time.Time `json:"until"`
 		By           string    `json:"by"`
 		Verification string    `json:"verification"`
+		Limit        int       `json:"limit"`
 	}
 	if err := decode(r, &q); err != nil {
 		return err
 	}
-	query := kycbridge.AccessQuery{Since: q.Since, Until: q.Until, By: q.By, VerificationID: q.Verification}
+	query := kycbridge.AccessQuery{Since: q.Since, Until: q.Until, By: q.By, VerificationID: q.Verification,
+		Limit: q.Limit}
 	return p.store.Accesses(ctx, query, func(a kycbridge.Access) error { return writeLine(out, a) })
 }
 
