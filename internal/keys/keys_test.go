@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -88,7 +89,8 @@ func TestLocalMaster(t *testing.T) {
 type transit struct {
 	mu      sync.Mutex
 	keys    [][]byte
-	oldest  int // versions before it no longer decrypt (min_decryption_version)
+	oldest  int    // versions before it no longer decrypt (min_decryption_version)
+	cached  string // answers every request to encrypt; "": none
 	sealed  bool
 	token   string
 	headers http.Header // of the last request
@@ -128,8 +130,8 @@ func (v *transit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		version := len(v.keys)
 		sealed, _ := Seal(v.keys[version-1], plain, nil)
-		answer(map[string]any{"key_version": version,
-			"ciphertext": "vault:v" + strconv.Itoa(version) + ":" + base64.StdEncoding.EncodeToString(sealed)})
+		text := "vault:v" + strconv.Itoa(version) + ":" + base64.StdEncoding.EncodeToString(sealed)
+		answer(map[string]any{"key_version": version, "ciphertext": cmp.Or(v.cached, text)})
 	case "/v1/transit/decrypt/kyc":
 		parts := strings.SplitN(in.Ciphertext, ":", 3)
 		version := 0
@@ -214,6 +216,32 @@ func TestVault(t *testing.T) {
 	both, err := NewMaster(generated(t, "local"), m.vault)
 	if err != nil || !both.Has("local") || !both.Has(id) || both.Has("vault:transit/kyc2:v1") {
 		t.Errorf("a service and a local key: %v", err)
+	}
+}
+
+// TestVaultGivesNoKeyAway: no key counts as wrapped that the service does not give back, because everything that is
+// encrypted with it would be lost.
+func TestVaultGivesNoKeyAway(t *testing.T) {
+	service := &transit{keys: [][]byte{New()}, token: "s.token"}
+	server := httptest.NewServer(service)
+	defer server.Close()
+	v, err := NewVault(VaultOptions{Address: server.URL, Key: "kyc", Token: "s.token"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, earlier, err := v.Wrap(t.Context(), New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, _ := Seal(New(), New(), nil)
+	for what, answer := range map[string]string{
+		"the answer to an earlier request":     string(earlier),
+		"the answer of a service with its own": "vault:v1:" + base64.StdEncoding.EncodeToString(foreign),
+	} {
+		service.cached = answer
+		if id, _, err := v.Wrap(t.Context(), New()); err == nil {
+			t.Errorf("%s counts as wrapped, as %s", what, id)
+		}
 	}
 }
 

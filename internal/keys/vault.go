@@ -68,7 +68,9 @@ func NewVault(o VaultOptions) (*Vault, error) {
 	return &Vault{o: o, base: base}, nil
 }
 
-// Wrap has the service encrypt a key. The id contains mount, key and the version that the service used.
+// Wrap has the service encrypt a key, and decrypt it again: what is encrypted with a key that cannot be had back is
+// lost, and the answer may be that of a cache, or of another service behind the same address. The id contains mount,
+// key and the version that the service used.
 func (v *Vault) Wrap(ctx context.Context, key []byte) (id string, wrapped []byte, err error) {
 	var data struct {
 		Ciphertext string `json:"ciphertext"` // vault:v1:…
@@ -81,7 +83,16 @@ func (v *Vault) Wrap(ctx context.Context, key []byte) (id string, wrapped []byte
 	if !ok || !strings.HasPrefix(version, "v") {
 		return "", nil, errors.New("key service: the answer to encrypt contains no ciphertext with a version")
 	}
-	return v.name() + ":" + version, []byte(data.Ciphertext), nil
+	wrapped = []byte(data.Ciphertext)
+	opened, err := v.Unwrap(ctx, wrapped)
+	if err != nil {
+		return "", nil, fmt.Errorf("try a key that was just encrypted: %w", err)
+	}
+	if !bytes.Equal(opened, key) {
+		return "", nil, errors.New("key service: it decrypts what it has just encrypted to another key: " +
+			"do several services, or a cache, answer at its address?")
+	}
+	return v.name() + ":" + version, wrapped, nil
 }
 
 // Unwrap has the service decrypt a key.
