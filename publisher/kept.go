@@ -202,12 +202,13 @@ func checkPlacement(k kycbridge.Kept) error {
 	return nil
 }
 
-// kept decodes a message of a shelf with its body. The error wraps ErrNoKey.
+// kept decodes a message of a shelf with its body. The error wraps ErrNoKey. Under an altered page of keys the body is
+// empty, which is no error: the others can be listed.
 func (s *Store) kept(
 	ctx context.Context, shelf kycbridge.Shelf, subject string, h nats.Header, body []byte, seq uint64,
 ) (kycbridge.Kept, error) {
 	k := keptOf(shelf, subject, h, body, seq)
-	if err := s.unseal(ctx, k.Shelf, k.Key, &k.Payload); err != nil {
+	if err := s.unseal(ctx, k.Shelf, k.Key, &k.Payload); err != nil && !errors.Is(err, errAltered) {
 		return k, err
 	}
 	if k.Request != nil {

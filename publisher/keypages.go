@@ -169,7 +169,9 @@ func (g *pages) putAgain(ctx context.Context, p *page) error {
 	return err
 }
 
-// key returns the key with a name; nil if it was destroyed. An error means that the key cannot be read now.
+// key returns the key with a name; nil if it was destroyed. An error means that the key cannot be read now. It wraps
+// errAltered if the page was altered or the master is wrong: a key service that was wrong may be right later, so
+// nothing may be decided for good.
 func (g *pages) key(ctx context.Context, shelf kycbridge.Shelf, name string) ([]byte, error) {
 	id, made, slot, ok := parseKeyName(name)
 	if !ok {
@@ -186,7 +188,7 @@ func (g *pages) key(ctx context.Context, shelf kycbridge.Shelf, name string) ([]
 		return nil, g.reaches(ctx, made)
 	}
 	if p.altered {
-		return nil, nil // not cached: a key service that was wrong may be right later
+		return nil, errAltered // not cached: it may be readable later
 	}
 	g.cache.Add(g.names.keyPage(shelf, id), p)
 	return p.key(slot), nil

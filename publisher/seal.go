@@ -170,20 +170,20 @@ func (s *Store) seal(ctx context.Context, shelf kycbridge.Shelf, m *nats.Msg, p 
 // another payload.
 func about(p kycbridge.Payload) []byte { return []byte(p.ID + "\n" + p.Digest) }
 
-// unseal decrypts the body of a payload that was read from a shelf. A body whose key was destroyed, or that was
-// altered, becomes empty: its digest shows that it is not whole. The error wraps ErrNoKey: the body may be
-// readable later.
+// unseal decrypts the body of a payload that was read from a shelf. A body whose key was destroyed, that was altered,
+// or that cannot be decrypted at present becomes empty: its digest shows that it is not whole. The error wraps
+// ErrNoKey: the body may be readable later.
 func (s *Store) unseal(ctx context.Context, shelf kycbridge.Shelf, name string, p *kycbridge.Payload) error {
 	if name == "" {
 		return nil
 	}
+	sealed := p.Body
+	p.Body = nil
 	key, err := s.sealer.pages.key(ctx, shelf, name)
 	if err != nil {
 		s.sealer.failures.Add(1)
 		return fmt.Errorf("decrypt the body of a payload: %w: %w", ErrNoKey, err)
 	}
-	sealed := p.Body
-	p.Body = nil
 	if key == nil {
 		return nil
 	}

@@ -546,6 +546,41 @@ func TestAWrongKeyServiceDestroysNothing(t *testing.T) {
 	}
 }
 
+// TestAWrongKeyServiceDecidesNothing: while a key service answers with another key, a payload is neither processed as
+// damaged, nor left out of its history or of the log, nor stored a second time.
+func TestAWrongKeyServiceDecidesNothing(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	right := masterOf(t, masterKeys(t, "m"))
+	seal(t, store, right)
+	p := payload("a", "event-a", `{"a":1}`)
+	_, err := store.Append(t.Context(), p)
+	must(t, err)
+	raw, err := store.payloadLog.GetMsg(t.Context(), 1)
+	must(t, err)
+	k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
+	for name, act := range map[string]func() error{
+		"processing":   func() error { _, err := store.payload(t.Context(), raw.Subject, raw.Header, raw.Data); return err },
+		"a repetition": func() error { _, err := store.Append(t.Context(), p); return err },
+		"the history": func() error {
+			return store.readHistory(t.Context(), k, 1, func(kycbridge.Payload, bool) error { return nil })
+		},
+		"the tamper-evident log": func() error { _, err := store.saltOf(t.Context(), raw.Header); return err },
+	} {
+		store.SealWith(wrong{right})
+		store.sealer.pages.cache.Purge() // as after a restart
+		if err := act(); !errors.Is(err, errAltered) {
+			t.Errorf("%s with another key: %v", name, err)
+		}
+		store.SealWith(right)
+		if err := act(); err != nil {
+			t.Errorf("%s with the right key: %v", name, err)
+		}
+	}
+	if all := kept(t, store, kycbridge.KeptQuery{}); len(all) != 1 || !whole(all[0].Payload) {
+		t.Errorf("the log holds %+v", all)
+	}
+}
+
 // TestReusedSequencesOutliveAWrongKeyService: the recorded sequence of an erased message was assigned again after a
 // restore. While its key cannot be read, the message there is no unfinished erasure, and what this process has in
 // memory remains readable.
