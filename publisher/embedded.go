@@ -118,6 +118,9 @@ func (e *Embedded) start(open context.Context, o EmbeddedOptions) (err error) {
 		return fmt.Errorf("check the files of the embedded store: %w", err)
 	}
 	removeMemoryStaging(o.Dir, o.Names)
+	if err := roomToOpen(filepath.Join(o.Dir, "jetstream")); err != nil {
+		return fmt.Errorf("the embedded NATS server would delete streams that it cannot open: %w", err)
+	}
 	e.server.SetLogger(e.said, false, false)
 	e.server.Start()
 	if err := e.waitReady(o); err != nil {
@@ -285,6 +288,31 @@ func Operator(dir string) (user, password string, err error) {
 }
 
 // lockFile is the file in the data directory that the process of its server locks.
+// roomPerStream is how many files are created in each stream's folder before the server opens it. The server creates
+// one in each folder at the same time, and some more for consumers and indexes.
+const roomPerStream = 4
+
+// roomToOpen returns an error if the files that the server creates while it opens its streams cannot be created: all
+// inodes are used, the disk is full or read-only. The server removes the folder of a stream in which it cannot create a
+// file, with all its messages.
+func roomToOpen(dir string) error {
+	folders, err := filepath.Glob(filepath.Join(dir, "*", "streams", "*"))
+	if err != nil {
+		return err
+	}
+	for range roomPerStream {
+		for _, folder := range folders {
+			f, err := os.CreateTemp(folder, "_test_")
+			if err != nil {
+				return err
+			}
+			defer func() { _ = os.Remove(f.Name()) }() // not before all are there
+			f.Close()
+		}
+	}
+	return nil
+}
+
 const lockFile = "kycbridge.lock"
 
 // lockDir prevents a second process from using the directory: two servers would destroy their common store.

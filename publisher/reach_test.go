@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -238,5 +239,45 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 	bus.RecordErasures(store)
 	if lost := repair(store, bus); len(lost) > 0 || bus.RestoredTime() != "" {
 		t.Errorf("nothing that was acknowledged is lost: %+v, restored at %q", lost, bus.RestoredTime())
+	}
+}
+
+// TestAStreamThatCannotBeOpenedStays: when the server starts, it removes the folder of a stream in which it cannot
+// create a file, so it is not started.
+func TestAStreamThatCannotBeOpenedStays(t *testing.T) {
+	dir := t.TempDir()
+	e, store, bus := openAt(t, dir, zap.NewNop())
+	_, err := store.Append(t.Context(), payload("idv", "e1", `{}`))
+	must(t, err)
+	closeAt(e, store, bus)
+
+	folder := filepath.Join(dir, "jetstream", ownAccount, "streams", testNames.payloads())
+	was := folder + "-was"
+	must(t, os.Rename(folder, was))
+	must(t, os.Mkdir(folder, 0o700))
+	if err := syscall.Mount("tmpfs", folder, "tmpfs", 0, "size=24m,nr_inodes=64"); err != nil {
+		t.Skipf("a small file system cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() { must(t, syscall.Unmount(folder, syscall.MNT_DETACH)) })
+	must(t, os.CopyFS(folder, os.DirFS(was)))
+	must(t, os.RemoveAll(was))
+	filler := filepath.Join(folder, "filler")
+	must(t, os.Mkdir(filler, 0o700))
+	for n := 0; os.WriteFile(filepath.Join(filler, strconv.Itoa(n)), nil, 0o600) == nil; {
+		n++
+	}
+	e, err = StartEmbedded(EmbeddedOptions{Dir: dir, Names: testNames, MaxBody: testMaxBody})
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("without an inode: %v", err)
+	}
+	if err == nil {
+		e.Close()
+	}
+
+	must(t, os.RemoveAll(filler))
+	e, store, bus = openAt(t, dir, zap.NewNop())
+	defer func() { closeAt(e, store, bus) }()
+	if all := kept(t, store, kycbridge.KeptQuery{}); len(all) != 1 {
+		t.Errorf("the log holds %+v", all)
 	}
 }
