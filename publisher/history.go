@@ -22,7 +22,8 @@ const (
 // histories keeps the payloads of verifications with long histories that were read lately. A worker reads the whole
 // history to judge one late payload: if hundreds of a verification are late, the server would be asked for all of them
 // hundreds of times, while other verifications wait for the same worker. A history counts only if the server still has
-// as many messages of it, so erased payloads are not returned. The zero value is empty.
+// as many messages of it, so erased payloads are not returned, and the same last one: a log that has lost its end gives
+// the sequences of lost messages to others. The zero value is empty.
 type histories struct {
 	mu     sync.Mutex
 	known  map[kycbridge.Key]history
@@ -33,8 +34,9 @@ type histories struct {
 // history is what was stored of a verification when it was last read.
 type history struct {
 	payloads []kycbridge.Payload
-	messages int    // altered ones, which are no payloads, included
-	last     uint64 // sequence of the last message
+	messages int       // altered ones, which are no payloads, included
+	last     uint64    // sequence of the last message
+	stored   time.Time // when the log stored it
 	bytes    int
 	read     time.Time
 }
@@ -84,9 +86,9 @@ func (h *histories) forgetOld() {
 }
 
 // add adds the next message; isPayload: it was not altered. Of a history that is too large only the number is known.
-func (h *history) add(p kycbridge.Payload, isPayload bool) {
+func (h *history) add(p kycbridge.Payload, stored time.Time, isPayload bool) {
 	h.messages++
-	h.last, h.bytes = p.Seq, h.bytes+len(p.Body)
+	h.last, h.stored, h.bytes = p.Seq, stored, h.bytes+len(p.Body)
 	switch {
 	case h.bytes > historyBytes:
 		h.payloads = nil
@@ -110,8 +112,8 @@ func (s *Store) History(ctx context.Context, k kycbridge.Key, each func(kycbridg
 		return nil
 	}
 	var of history
-	err = s.readHistory(ctx, k, 1, func(p kycbridge.Payload, isPayload bool) error {
-		if of.add(p, isPayload); isPayload {
+	err = s.readHistory(ctx, k, 1, func(p kycbridge.Payload, stored time.Time, isPayload bool) error {
+		if of.add(p, stored, isPayload); isPayload {
 			return each(p)
 		}
 		return nil
@@ -133,13 +135,17 @@ func (s *Store) knownHistory(ctx context.Context, k kycbridge.Key) (of history, 
 		return of, err
 	}
 	of.payloads = slices.Clip(of.payloads) // others read the same history
-	err = s.readHistory(ctx, k, of.last+1, func(p kycbridge.Payload, isPayload bool) error {
-		if p.Seq <= end {
-			of.add(p, isPayload)
+	last, hasLast := of, false
+	err = s.readHistory(ctx, k, last.last, func(p kycbridge.Payload, stored time.Time, isPayload bool) error {
+		switch {
+		case p.Seq == last.last:
+			hasLast = stored.Equal(last.stored)
+		case p.Seq <= end:
+			of.add(p, stored, isPayload)
 		}
 		return nil
 	})
-	if err != nil || of.messages != left || of.bytes > historyBytes {
+	if err != nil || !hasLast || of.messages != left || of.bytes > historyBytes {
 		return history{}, err
 	}
 	s.histories.put(k, of)
@@ -158,9 +164,11 @@ func (s *Store) messagesOf(ctx context.Context, k kycbridge.Key) (n int, end uin
 	return int(info.State.Subjects[subject]), info.State.LastSeq, nil
 }
 
-// readHistory passes the messages of a verification from a sequence on to each; isPayload: the message was not altered.
+// readHistory passes the messages of a verification from a sequence on to each, with the time when the log stored it;
+// isPayload: the message was not altered.
 func (s *Store) readHistory(
-	ctx context.Context, k kycbridge.Key, from uint64, each func(p kycbridge.Payload, isPayload bool) error,
+	ctx context.Context, k kycbridge.Key, from uint64,
+	each func(p kycbridge.Payload, stored time.Time, isPayload bool) error,
 ) error {
 	return s.readSubject(ctx, s.payloadLog, s.names.payload(k), from, func(raw *jetstream.RawStreamMsg) error {
 		p, err := s.payload(ctx, raw.Subject, raw.Header, raw.Data)
@@ -168,6 +176,6 @@ func (s *Store) readHistory(
 			return err
 		}
 		p.Seq = raw.Sequence
-		return each(p, whole(p))
+		return each(p, raw.Time, whole(p))
 	})
 }

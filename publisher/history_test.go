@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"kycbridge"
@@ -87,4 +88,40 @@ func TestHistoriesTakeLittleMemory(t *testing.T) {
 	if len(h.known) != 1 || h.get(key(2)).bytes != 11 {
 		t.Errorf("%v", h.known)
 	}
+}
+
+// TestLongHistoryOfALogThatLostItsEnd: a log that has lost its end gives the sequences of lost payloads to others. What
+// is kept then contains nothing that is lost, and lacks nothing that is stored.
+func TestLongHistoryOfALogThatLostItsEnd(t *testing.T) {
+	t.Parallel()
+	_, store, _ := start(t, t.TempDir())
+	first := payload("idv-1", "e0", "{}")
+	k := kycbridge.Key{Provider: first.Provider, Account: first.Account, VerificationID: first.VerificationID}
+	add := func(what string) {
+		t.Helper()
+		for i := range longHistory + 1 {
+			_, err := store.Append(t.Context(), payload("idv-1", fmt.Sprint(what, i), fmt.Sprintf(`{%q:%d}`, what, i)))
+			must(t, err)
+		}
+	}
+	check := func(what string) {
+		t.Helper()
+		found := 0
+		must(t, store.History(t.Context(), k, func(p kycbridge.Payload) error {
+			if found++; !strings.Contains(string(p.Body), what) {
+				t.Errorf("%s: %s was returned at %d", what, p.Body, p.Seq)
+			}
+			return nil
+		}))
+		if found != longHistory+1 {
+			t.Errorf("%s: %d payloads", what, found)
+		}
+	}
+	add("lost")
+	check("lost")
+	must(t, store.js.DeleteStream(t.Context(), testNames.payloads()))
+	_, err := store.createMissing(t.Context(), store.wanted())
+	must(t, err)
+	add("stored")
+	check("stored")
 }
