@@ -49,21 +49,21 @@ type ConsumeOptions struct {
 	Log  *zap.Logger // required
 }
 
-// Consume processes stored payloads until ctx ends, with several workers. Payloads of one verification go
-// to the same worker of this process, in the order in which they were stored. When Consume returns, no
-// worker is running, and unprocessed payloads are available to other processes.
+// Consume processes stored payloads until ctx ends, with several workers. This process works on those of one
+// verification one after another, in the order in which they were stored. When Consume returns, no worker is running,
+// and unprocessed payloads are available to other processes.
 func (s *Store) Consume(ctx context.Context, o ConsumeOptions) error {
 	if err := retryUntilReady(ctx, func(ctx context.Context) error { return s.begin(ctx, o) }); err != nil {
 		return ignoreShutdown(ctx, err)
 	}
-	lanes := newLanes(o.Workers)
+	lanes := newLanes(o.Workers, func(d delivery) delivery { return d.aside(s.nc) })
 	var running, recording sync.WaitGroup
 	records := newRecorder(s)
 	worked, allWorked := context.WithCancel(context.WithoutCancel(ctx))
 	recording.Go(func() { records.run(worked) })
 	recording.Go(func() { lanes.keep(worked) })
-	for _, lane := range lanes.all {
-		running.Go(func() { lanes.each(lane, func(m delivery) { s.workOne(ctx, m, o, records) }) })
+	for range o.Workers {
+		running.Go(func() { lanes.work(func(m delivery) { s.workOne(ctx, m, o, records) }) })
 	}
 	s.dispatch(ctx, lanes, o.Log)
 	lanes.close()
@@ -240,6 +240,10 @@ func forward(messages jetstream.MessagesContext, silent func(), pass func(jetstr
 // workOne processes a message until it is done, or returns it for redelivery when ctx ends. A lost acknowledgement
 // causes only a redelivery.
 func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, records *recorder) {
+	m, ok := s.readAgain(ctx, m)
+	if !ok {
+		return
+	}
 	if !s.isThere(ctx, m) {
 		putBack(ctx, m)
 		return

@@ -2,92 +2,138 @@ package publisher
 
 import (
 	"context"
-	"hash/maphash"
-	"slices"
 	"sync"
 )
 
-// lanes are the queues of the workers. Payloads of one verification wait in one lane, in their order. The lanes share
-// their room: hundreds of payloads of one verification do not block those of all others.
+// lanes are the queues of payloads that wait for a worker, one for each verification. Those of one verification are
+// processed one after another, in their order; whichever worker is free takes the next lane. So a verification with
+// hundreds of payloads keeps one worker busy, and no other verification waits behind it.
 type lanes struct {
-	seed maphash.Seed
-	all  []*lane
-	room chan struct{} // an element for each delivery that waits
-}
-
-// lane is the queue of one worker.
-type lane struct {
 	mu      sync.Mutex
 	changed *sync.Cond
-	waiting []delivery
+	of      map[string]*lane // by subject: those in which payloads wait, or one is processed
+	ready   []*lane          // those in which payloads wait and none is processed
 	isDone  bool
+	room    chan struct{}           // an element for each delivery that waits with its content
+	aside   func(delivery) delivery // returns a delivery without its content
 }
 
-func newLanes(workers int) *lanes {
-	l := &lanes{seed: maphash.MakeSeed(), all: make([]*lane, workers), room: make(chan struct{}, workers*perWorker)}
-	for i := range l.all {
-		l.all[i] = &lane{}
-		l.all[i].changed = sync.NewCond(&l.all[i].mu)
-	}
+// perLane is the part of the room, one in so many places, that the deliveries of one verification may take.
+const perLane = 8
+
+// lane is the queue of one verification.
+type lane struct {
+	subject string
+	waiting []delivery
+	current *delivery // that is processed; nil: none
+}
+
+func newLanes(workers int, aside func(delivery) delivery) *lanes {
+	l := &lanes{of: map[string]*lane{}, room: make(chan struct{}, workers*perWorker), aside: aside}
+	l.changed = sync.NewCond(&l.mu)
 	return l
 }
 
-// put adds a delivery to the lane of its verification. While there is no room, it waits.
+// put adds a delivery to the lane of its verification, without its content if the lane is long. Otherwise it waits
+// while there is no room. Only one goroutine may call it.
 func (l *lanes) put(d delivery) {
-	l.room <- struct{}{}
-	of := l.all[maphash.String(l.seed, d.Subject())%uint64(len(l.all))]
-	of.mu.Lock()
-	defer of.mu.Unlock()
-	of.waiting = append(of.waiting, d)
-	of.changed.Signal()
-}
-
-// each passes the deliveries of a lane on, one after another, until the lanes have been closed and nothing waits in it.
-func (l *lanes) each(of *lane, pass func(delivery)) {
-	for d, ok := of.next(); ok; d, ok = of.next() {
-		<-l.room
-		pass(d)
+	if l.isLong(d.Subject()) {
+		d = l.aside(d)
+	} else {
+		l.room <- struct{}{}
 	}
-}
-
-// next waits for a delivery; ok is false if none comes any more.
-func (l *lane) next() (d delivery, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.waiting) == 0 && !l.isDone {
+	of, known := l.of[d.Subject()]
+	if !known {
+		of = &lane{subject: d.Subject()}
+		l.of[of.subject] = of
+		l.offer(of)
+	}
+	of.waiting = append(of.waiting, d)
+}
+
+// isLong reports whether a lane takes no more contents.
+func (l *lanes) isLong(subject string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	of, known := l.of[subject]
+	return known && len(of.waiting) >= cap(l.room)/perLane
+}
+
+// offer makes a lane available to a worker. l.mu is held.
+func (l *lanes) offer(of *lane) {
+	l.ready = append(l.ready, of)
+	l.changed.Signal()
+}
+
+// work passes deliveries on, one after another, until the lanes have been closed and nothing waits. Several workers may
+// call it.
+func (l *lanes) work(pass func(delivery)) {
+	for of, d := l.next(); of != nil; of, d = l.next() {
+		if !d.isAside() {
+			<-l.room
+		}
+		pass(d)
+		l.done(of)
+	}
+}
+
+// next waits for a lane with a delivery; nil if none comes any more. Until done is called, no other worker gets the
+// lane.
+func (l *lanes) next() (of *lane, d delivery) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.ready) == 0 && !l.isDone {
 		l.changed.Wait()
 	}
-	if len(l.waiting) == 0 {
-		return d, false
+	if len(l.ready) == 0 {
+		return nil, d
 	}
-	d, l.waiting[0] = l.waiting[0], delivery{}
-	if l.waiting = l.waiting[1:]; len(l.waiting) == 0 {
-		l.waiting = nil // what a long queue needed is not kept
+	of, l.ready[0] = l.ready[0], nil
+	l.ready = l.ready[1:]
+	d, of.waiting[0] = of.waiting[0], delivery{}
+	of.waiting, of.current = of.waiting[1:], &d
+	return of, d
+}
+
+// done makes the rest of a lane available to the workers, behind the other lanes.
+func (l *lanes) done(of *lane) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if of.current = nil; len(of.waiting) > 0 {
+		l.offer(of)
+		return
 	}
-	return d, true
+	delete(l.of, of.subject)
 }
 
 // close ends the lanes: nothing is put into them any more.
 func (l *lanes) close() {
-	for _, of := range l.all {
-		of.mu.Lock()
-		of.isDone = true
-		of.changed.Signal()
-		of.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.isDone = true
+	l.changed.Broadcast()
+}
+
+// keep tells the server until ctx ends that the deliveries which wait, or are processed for long, are in progress. It
+// would deliver them again, and each delivery costs as much as the first.
+func (l *lanes) keep(ctx context.Context) {
+	for pause(ctx, heartbeat); ctx.Err() == nil; pause(ctx, heartbeat) {
+		for _, d := range l.held() {
+			_ = d.InProgress()
+		}
 	}
 }
 
-// keep tells the server until ctx ends that the deliveries which wait are in progress. It would deliver them again, and
-// each delivery costs as much as the first.
-func (l *lanes) keep(ctx context.Context) {
-	for pause(ctx, heartbeat); ctx.Err() == nil; pause(ctx, heartbeat) {
-		for _, of := range l.all {
-			of.mu.Lock()
-			waiting := slices.Clone(of.waiting)
-			of.mu.Unlock()
-			for _, d := range waiting {
-				_ = d.InProgress()
-			}
+// held are the deliveries that wait or are processed.
+func (l *lanes) held() (all []delivery) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, of := range l.of {
+		if all = append(all, of.waiting...); of.current != nil {
+			all = append(all, *of.current)
 		}
 	}
+	return all
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,9 @@ type laneMessage struct {
 }
 
 func (m laneMessage) Subject() string { return m.subject }
+func (m laneMessage) Reply() string   { return "" }
+
+func aside(d delivery) delivery { return d.aside(nil) }
 
 func laneDelivery(subject string, n int) delivery {
 	return delivery{Msg: laneMessage{subject: subject}, received: received{seq: uint64(n)}}
@@ -31,17 +35,21 @@ func laneDelivery(subject string, n int) delivery {
 func TestLanes(t *testing.T) {
 	t.Parallel()
 	const workers = 4
-	l := newLanes(workers)
+	l := newLanes(workers, aside)
 	for n := range workers*perWorker - workers {
 		l.put(laneDelivery("busy", n))
 	}
 	for n := range workers {
 		l.put(laneDelivery(fmt.Sprint("other", n), n)) // would never return if a full lane blocked it
 	}
+	rest := cap(l.room) - len(l.room)
+	for n := range rest {
+		l.put(laneDelivery(fmt.Sprint("rest", n), n))
+	}
 	full := make(chan struct{})
 	go func() {
 		defer close(full)
-		l.put(laneDelivery("busy", workers*perWorker))
+		l.put(laneDelivery("last", 0))
 	}()
 	select {
 	case <-full:
@@ -51,9 +59,9 @@ func TestLanes(t *testing.T) {
 	var mu sync.Mutex
 	passed := map[string][]uint64{}
 	var working sync.WaitGroup
-	for _, of := range l.all {
+	for range workers {
 		working.Go(func() {
-			l.each(of, func(d delivery) {
+			l.work(func(d delivery) {
 				mu.Lock()
 				defer mu.Unlock()
 				passed[d.Subject()] = append(passed[d.Subject()], d.seq)
@@ -72,7 +80,7 @@ func TestLanes(t *testing.T) {
 			}
 		}
 	}
-	if want := workers*perWorker + 1; total != want || len(l.room) != 0 {
+	if want := workers*perWorker + rest + 1; total != want || len(l.room) != 0 {
 		t.Errorf("%d of %d passed, %d places are taken", total, want, len(l.room))
 	}
 }
@@ -118,5 +126,49 @@ func TestWaitingPayloadsAreDeliveredOnce(t *testing.T) {
 		if seq > 1 && (len(all) != 1 || all[0] != 1) {
 			t.Errorf("payload %d was processed in the attempts %v", seq, all)
 		}
+	}
+}
+
+// TestABusyLaneBlocksNoOther: while a payload of a verification is processed and others of it wait, one worker more is
+// enough for all other verifications, and the next payload of the busy one waits for its turn. However many of it wait,
+// they take little of the room.
+func TestABusyLaneBlocksNoOther(t *testing.T) {
+	t.Parallel()
+	const others = 64
+	l := newLanes(others/perWorker, aside)
+	for n := range 4 * others { // would never return if they took the room of all
+		l.put(laneDelivery("busy", n))
+	}
+	release, passed := make(chan struct{}), make(chan string, others)
+	var busyNow, busyAtOnce atomic.Int32
+	var working sync.WaitGroup
+	for range 2 {
+		working.Go(func() {
+			l.work(func(d delivery) {
+				if d.Subject() != "busy" {
+					passed <- d.Subject()
+					return
+				}
+				busyAtOnce.Store(max(busyAtOnce.Load(), busyNow.Add(1)))
+				<-release
+				busyNow.Add(-1)
+			})
+		})
+	}
+	for n := range others {
+		l.put(laneDelivery(fmt.Sprint("other", n), n))
+	}
+	for n := range others {
+		select {
+		case <-passed:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%d of %d others have passed", n, others)
+		}
+	}
+	close(release)
+	l.close()
+	working.Wait()
+	if busyAtOnce.Load() != 1 || len(l.of) != 0 {
+		t.Errorf("%d at once, %d lanes are left", busyAtOnce.Load(), len(l.of))
 	}
 }
