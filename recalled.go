@@ -13,6 +13,8 @@ const (
 	recalledFrom = 16
 	// recalledBytes limits the facts by the bytes of their bodies. A fact takes up to four times as much memory.
 	recalledBytes = 8 << 20
+	// recalledLeast is what a fact counts at least: that of a small body takes memory too.
+	recalledLeast = 1 << 10
 	// recalledRevisions limits the revisions that are kept.
 	recalledRevisions = 1 << 14
 	// recalledAge is how long facts and revisions are kept.
@@ -37,11 +39,13 @@ type recalledRevision struct {
 	revision int
 }
 
-// recalledPayload identifies what a fact follows from.
+// recalledPayload identifies what a fact follows from. A log that has lost its end gives the sequence of a payload to
+// another one, which may be the same callback, received later.
 type recalledPayload struct {
 	account    *Account
 	seq        uint64
 	id, digest string
+	received   int64 // nanoseconds since 1970
 }
 
 // get returns the fact of a payload, which is mapped if its fact is not kept. position is that of the payload in its
@@ -50,7 +54,7 @@ func (r *Recalled) get(a *Account, p Payload, position int, mapped func() (Fact,
 	if r == nil || position < recalledFrom || p.Seq == 0 {
 		return mapped()
 	}
-	of := recalledPayload{a, p.Seq, p.ID, p.Digest}
+	of := recalledPayload{a, p.Seq, p.ID, p.Digest, p.ReceivedAt.UnixNano()}
 	r.mu.Lock()
 	f, ok := r.facts[of]
 	r.mu.Unlock()
@@ -59,7 +63,7 @@ func (r *Recalled) get(a *Account, p Payload, position int, mapped func() (Fact,
 	}
 	f, err := mapped()
 	if err == nil {
-		r.put(of, f, len(p.Body))
+		r.put(of, f, max(len(p.Body), recalledLeast))
 	}
 	return f, err
 }

@@ -16,6 +16,7 @@ import (
 const (
 	longHistory  = 64               // payloads from which a history is kept
 	historyBytes = 8 << 20          // bodies of all histories that are kept
+	historyLeast = 1 << 10          // what a payload counts at least: a small body has an id, a digest and headers too
 	historyAge   = 10 * time.Second // after it was last read, a history is kept for so long, and for twice as long at most
 )
 
@@ -88,7 +89,7 @@ func (h *histories) forgetOld() {
 // add adds the next message; isPayload: it was not altered. Of a history that is too large only the number is known.
 func (h *history) add(p kycbridge.Payload, stored time.Time, isPayload bool) {
 	h.messages++
-	h.last, h.stored, h.bytes = p.Seq, stored, h.bytes+len(p.Body)
+	h.last, h.stored, h.bytes = p.Seq, stored, h.bytes+max(len(p.Body), historyLeast)
 	switch {
 	case h.bytes > historyBytes:
 		h.payloads = nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"kycbridge"
 )
@@ -124,4 +125,16 @@ func TestLongHistoryOfALogThatLostItsEnd(t *testing.T) {
 	must(t, err)
 	add("stored")
 	check("stored")
+}
+
+// TestHistoriesOfSmallBodies: payloads with small bodies count as much as they take.
+func TestHistoriesOfSmallBodies(t *testing.T) {
+	t.Parallel()
+	var of history
+	for n := range 2 * historyBytes / historyLeast {
+		of.add(kycbridge.Payload{Seq: uint64(n + 1), Body: []byte("{}")}, time.Now(), true)
+	}
+	if len(of.payloads) != 0 {
+		t.Errorf("%d payloads are kept", len(of.payloads))
+	}
 }
