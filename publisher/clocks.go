@@ -50,8 +50,8 @@ func (c *clocks) note(log *zap.Logger, stream string, asked, told, answered time
 	}
 }
 
-// ClockAhead is by how much the clock of this process is ahead of that of the server that leads a stream; negative if it
-// is behind. It is the largest difference of all streams, as of the last time that they were checked.
+// ClockAhead is by how much the clock of this process is ahead of that of the server that leads a stream; negative if
+// it is behind. It is the largest difference of all streams, as of the last time that they were checked.
 func (c *Connection) ClockAhead() (most time.Duration) {
 	c.clocks.mu.Lock()
 	defer c.clocks.mu.Unlock()

@@ -549,6 +549,7 @@ func TestAWrongKeyServiceDestroysNothing(t *testing.T) {
 // TestAWrongKeyServiceDecidesNothing: while a key service answers with another key, a payload is neither processed as
 // damaged, nor left out of its history or of the log, nor stored a second time.
 func TestAWrongKeyServiceDecidesNothing(t *testing.T) {
+	t.Parallel()
 	_, store, _ := start(t, t.TempDir())
 	right := masterOf(t, masterKeys(t, "m"))
 	seal(t, store, right)
@@ -562,7 +563,7 @@ func TestAWrongKeyServiceDecidesNothing(t *testing.T) {
 		"processing":   func() error { _, err := store.payload(t.Context(), raw.Subject, raw.Header, raw.Data); return err },
 		"a repetition": func() error { _, err := store.Append(t.Context(), p); return err },
 		"the history": func() error {
-			return store.readHistory(t.Context(), k, 1, func(kycbridge.Payload, bool) error { return nil })
+			return store.readHistory(t.Context(), k, 1, func(kycbridge.Payload, time.Time, bool) error { return nil })
 		},
 		"the tamper-evident log": func() error { _, err := store.saltOf(t.Context(), raw.Header); return err },
 	} {
