@@ -29,12 +29,13 @@ const (
 // be of any script, separated by any characters that are neither letters nor digits, also escaped ones such as %20, \n,
 // \u00a0 and &nbsp;, and may follow 91, the calling code of India. Digits that directly follow or precede another digit
 // are part of a longer number. Digits in a UUID, in an ISO 8601 date, with or without the time of day, and in a
-// hexadecimal id of at least 24 characters are not changed.
+// hexadecimal id of at least 24 characters are not changed. Lines of a machine-readable zone are hidden as well.
 func HideAadhaar(text string) string { return hideNumbersIn(text, aadhaarMask, false) }
 
 // hideNumbersIn replaces all but the last four digits of each number in text by mask; with anyNumber also
 // without a correct check digit.
 func hideNumbersIn(text, mask string, anyNumber bool) string {
+	text = hideMRZ(text, mask)
 	if !mayHoldNumber(text) {
 		return text
 	}
@@ -415,7 +416,7 @@ func hideDocumentNumber(doc Document) string {
 	case mayBeIndian(doc):
 		return HideAadhaar(doc.DocumentNumber)
 	}
-	return doc.DocumentNumber
+	return hideMRZ(doc.DocumentNumber, aadhaarMask)
 }
 
 // callingCodes are the calling codes of E.164 with complete phone numbers of twelve digits.

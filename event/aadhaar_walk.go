@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// hideNumbers reduces every Aadhaar number and VID in d to its last four digits, from any source. It does
-// not change kycbridge's own ids (verification_id, supersedes, id and digest of the payload), nor the number
-// of a document whose issuer is known and is not India. Maps and slices that d shares with others
-// are copied before they are modified.
+// hideNumbers reduces every Aadhaar number and VID in d to its last four digits, from any source, and hides lines of a
+// machine-readable zone. It does not change kycbridge's own ids (verification_id, supersedes, id and digest of the
+// payload), nor an Aadhaar number as that of a document whose issuer is known and is not India. Maps and slices that d
+// shares with others are copied before they are modified.
 // It runs for every event, and very few contain such a number: so it searches first, and copies only after
 // a match.
 func hideNumbers(d *Data) {

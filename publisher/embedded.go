@@ -287,7 +287,6 @@ func Operator(dir string) (user, password string, err error) {
 	return operator, password, err
 }
 
-// lockFile is the file in the data directory that the process of its server locks.
 // roomPerStream is how many files are created in each stream's folder before the server opens it. The server creates
 // one in each folder at the same time, and some more for consumers and indexes.
 const roomPerStream = 4
@@ -313,6 +312,7 @@ func roomToOpen(dir string) error {
 	return nil
 }
 
+// lockFile is the file in the data directory that the process of its server locks.
 const lockFile = "kycbridge.lock"
 
 // lockDir prevents a second process from using the directory: two servers would destroy their common store.

@@ -96,9 +96,9 @@ const maxExportLine = 64 << 20
 // errNoPayloads is the error of an import without a line: most likely the export behind a pipe has failed.
 var errNoPayloads = errors.New("contains no payload: import what an export wrote")
 
-// Import stores exported payloads unchanged: id, bytes and times. Existing ones are left unchanged. An invalid line ends
-// the import, and the error names its number. An import of nothing is an error. If tombstones may be lost, nothing is
-// imported: an erased person would return.
+// Import stores exported payloads unchanged: id, bytes and times. Existing ones are left unchanged. An invalid line
+// ends the import, and the error names its number. An import of nothing is an error. If tombstones may be lost, nothing
+// is imported: an erased person would return.
 func (a *Archive) Import(
 	ctx context.Context, r io.Reader, dryRun bool, progress func(done int),
 ) (out Imported, err error) {
