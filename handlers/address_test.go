@@ -9,7 +9,6 @@ import (
 )
 
 func TestClientAddress(t *testing.T) {
-	t.Parallel()
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	for _, c := range []struct {
 		name, peer string
@@ -44,7 +43,6 @@ func TestClientAddress(t *testing.T) {
 
 // TestForwardedFor sends the header through a real connection, whose peer is on loopback.
 func TestForwardedFor(t *testing.T) {
-	t.Parallel()
 	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	accounts := account("ondato", "acme",
 		func(a *kycbridge.Account) { a.AllowIPs = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")} })

@@ -14,7 +14,6 @@ import (
 )
 
 func TestAdminRoutes(t *testing.T) {
-	t.Parallel()
 	all := &sink{}
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("m 1")) })
 	check := func(err error) func(context.Context) error { return func(context.Context) error { return err } }
@@ -56,7 +55,6 @@ func TestAdminRoutes(t *testing.T) {
 }
 
 func TestHolders(t *testing.T) {
-	t.Parallel()
 	for _, c := range []struct {
 		name          string
 		tokens        []string
@@ -95,7 +93,6 @@ func TestHolders(t *testing.T) {
 
 // TestAdminErrors: errors and panics of further routes.
 func TestAdminErrors(t *testing.T) {
-	t.Parallel()
 	all := &sink{}
 	e := NewAdmin(AdminOptions{Logger: all.logger()})
 	e.GET("/found", func(echo.Context) error { return kycbridge.ErrNotFound })
@@ -111,7 +108,6 @@ func TestAdminErrors(t *testing.T) {
 }
 
 func TestNotReadyIsLoggedOnceWhileItLasts(t *testing.T) {
-	t.Parallel()
 	all := &sink{}
 	var fault error
 	address := serve(t, NewAdmin(AdminOptions{Logger: all.logger(),

@@ -36,7 +36,6 @@ func newLargeFixture(t *testing.T, edit func(*APIOptions)) (*apiFixture, string)
 // TestLargeStarts: documents and videos are forwarded completely, without being held in memory, and are
 // removed afterwards.
 func TestLargeStarts(t *testing.T) {
-	t.Parallel()
 	b, dir := newLargeFixture(t, nil)
 	var got []string
 	b.onStart = func(r kycbridge.StartRequest) {
@@ -82,7 +81,6 @@ func TestLargeStarts(t *testing.T) {
 // TestLargeStartsRefused: too large or invalid bodies are refused before anything is started; other
 // requests keep their limit.
 func TestLargeStartsRefused(t *testing.T) {
-	t.Parallel()
 	b, _ := newLargeFixture(t, func(o *APIOptions) { o.MaxStart = 8 << 20 })
 	b.wantProblem(t, b.ask(t, "POST", startPath, startPath, largeStart(8<<20), nil), 413, "too_large")
 	b.wantProblem(t, b.ask(t, "POST", startPath, startPath, `{"options":{"a":[`+strings.Repeat(`"x",`, 2<<20)+`1]}}`,
@@ -119,7 +117,6 @@ func TestLargeStartsRefused(t *testing.T) {
 // TestLargeStartsWithoutRoom: a start without enough disk space is answered with 503; one that fits into
 // memory needs no folder.
 func TestLargeStartsWithoutRoom(t *testing.T) {
-	t.Parallel()
 	b, _ := newLargeFixture(t, func(o *APIOptions) { o.SpoolDir = "/dev/null/nowhere" })
 	if got := b.ask(t, "POST", startPath, startPath, largeStart(900<<10), nil); got.status != http.StatusCreated {
 		t.Errorf("%d %s", got.status, got.body)
@@ -144,7 +141,6 @@ func (g blockingStarter) Start(
 // TestLargeStartsAtOnce: the number of the largest starts is limited, and their space is released, also by
 // failed starts.
 func TestLargeStartsAtOnce(t *testing.T) {
-	t.Parallel()
 	g := blockingStarter{make(chan struct{}, 100), make(chan struct{})}
 	b, _ := newLargeFixture(t, func(o *APIOptions) { o.MaxStart, o.Starter = 2<<20, g })
 	largest := largeStart(2<<20 - 1000)

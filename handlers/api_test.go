@@ -326,7 +326,6 @@ func (b *apiFixture) wantProblem(t *testing.T, got reply, status int, name strin
 }
 
 func TestAPIStart(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	const long = `{"provider":"ondato","account":"acme","external_reference":"case-2",
 	 "person":{"given_name":"Testa","family_name":"Example","birthdate":"1990-01-02","address":{"country":"LT"}},
@@ -367,7 +366,6 @@ func TestAPIStart(t *testing.T) {
 
 // TestFingerprint: the order of members and spaces do not count, values do.
 func TestFingerprint(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	of := func(body string) string {
 		b.ask(t, "POST", startPath, startPath, body, nil)
@@ -384,7 +382,6 @@ func TestFingerprint(t *testing.T) {
 }
 
 func TestAPIWatch(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	got := b.ask(t, "POST", watchPath, watchPath,
 		`{"provider":"ondato","account":"acme","reference":"b1","external_reference":"case-1","deadline":"2026-03-05T11:00:00+02:00"}`, nil)
@@ -410,7 +407,6 @@ func TestAPIWatch(t *testing.T) {
 // TestAPIReferences: a reference may contain any characters, if they are escaped, and is read like those
 // in callbacks.
 func TestAPIReferences(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	for _, c := range []struct{ account, path, reference string }{
 		{"acme", "b1", "b1"},
@@ -436,7 +432,6 @@ func TestAPIReferences(t *testing.T) {
 }
 
 func TestAPIMedia(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	const path = "/v1/verifications/ondato/acme/b1/media/front.jpg"
 	for said, want := range map[string]string{
@@ -472,7 +467,6 @@ func (r *failingReader) Read(p []byte) (int, error) {
 // TestAPIMediaBreaksOverHTTP2: the stream of a truncated file is reset, and other streams of the
 // connection continue.
 func TestAPIMediaBreaksOverHTTP2(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	server := httptest.NewUnstartedServer(b.echo)
 	server.EnableHTTP2 = true
@@ -511,7 +505,6 @@ func TestAPIMediaBreaksOverHTTP2(t *testing.T) {
 
 // TestAPIMediaBreaks: a truncated file is never taken for a complete one.
 func TestAPIMediaBreaks(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	for name, answer := range map[string]kycbridge.MediaAnswer{
 		"of unknown length": {Length: -1, Body: io.NopCloser(&failingReader{100_000})},
@@ -568,7 +561,6 @@ func form(t testing.TB, parts ...part) (body string, edit func(*http.Request)) {
 }
 
 func TestAPIStep(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	const path, png = "/v1/verifications/ondato/acme/a%2Fb/steps/0", "\x89PNG\r\n\x1a\n"
 	image := kycbridge.StepImage{ContentType: "image/png", Body: []byte(png)}
@@ -613,7 +605,6 @@ func TestAPIStep(t *testing.T) {
 // TestAPIReview: a decision reaches the provider unchanged, and the error for an invalid one names its
 // pointer.
 func TestAPIReview(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	const path = "/v1/verifications/ondato/acme/a%2Fb/review"
 	for body, want := range map[string]kycbridge.Review{
@@ -652,7 +643,6 @@ func TestAPIReview(t *testing.T) {
 // TestAPISubmitted: the response to a submission that is not watched states this, and that the submission
 // must not be repeated.
 func TestAPISubmitted(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	b.unwatched = &kycbridge.UnwatchedError{Receipt: kycbridge.StartReceipt{VerificationID: b.receipt.VerificationID,
 		Reference: "b1"}, Err: kycbridge.ErrUnavailable}
@@ -672,7 +662,6 @@ func TestAPISubmitted(t *testing.T) {
 
 // TestAPIStepFaults: the error for an invalid step names its pointer, never its value.
 func TestAPIStepFaults(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	asForm := func(parts ...part) [2]any { body, edit := form(t, parts...); return [2]any{body, edit} }
 	asJSON := func(body string) [2]any { return [2]any{body, (func(*http.Request))(nil)} }
@@ -744,7 +733,6 @@ func sampleRequests(account string) []sampleRequest {
 
 // TestAPIRefusals: the responses of every operation to invalid requests.
 func TestAPIRefusals(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	header := func(name, value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set(name, value) }
@@ -778,7 +766,6 @@ func TestAPIRefusals(t *testing.T) {
 
 // TestAPIWithoutTokens: every request is refused, but the document is still served.
 func TestAPIWithoutTokens(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, func(o *APIOptions) { o.Holders = nil })
 	for _, o := range sampleRequests("acme") {
 		b.wantProblem(t, b.ask(t, o.method, o.template, o.path, o.body, nil), 404, "not_found")
@@ -790,7 +777,6 @@ func TestAPIWithoutTokens(t *testing.T) {
 }
 
 func TestAPIStartFaults(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	with := func(member string) string { return strings.Replace(startShort, "}", ","+member+"}", 1) }
 	for body, want := range map[string]string{
@@ -827,7 +813,6 @@ func TestAPIStartFaults(t *testing.T) {
 // TestAPIAccounts: an unknown account, one without an api section, and one whose provider lacks the
 // ability.
 func TestAPIAccounts(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	for _, c := range []struct {
 		account, name string
@@ -855,7 +840,6 @@ func TestAPIAccounts(t *testing.T) {
 
 // TestAPIProviderErrors: every kind of failed call, for every operation with a call.
 func TestAPIProviderErrors(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	statuses := map[kycbridge.ProviderErrorKind]int{
 		kycbridge.ProviderCredentials: 502, kycbridge.ProviderForbidden: 502, kycbridge.ProviderInvalid: 422,
@@ -915,7 +899,6 @@ func TestAPIProviderErrors(t *testing.T) {
 
 // TestAPIFailures: internal failures, and failures with an unknown result.
 func TestAPIFailures(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	receipt := b.receipt
 	fault := errors.New("inside")
@@ -971,7 +954,6 @@ func TestAPIFailures(t *testing.T) {
 // TestRoutesMatchTheDocument: the routes are those of the document, and the tests of this file reach every
 // response in it.
 func TestRoutesMatchTheDocument(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	var described []string
 	for path, item := range b.document["paths"].(map[string]any) {
@@ -1000,7 +982,6 @@ func TestRoutesMatchTheDocument(t *testing.T) {
 
 // TestEveryAnswer drives every operation to every status in the document.
 func TestEveryAnswer(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	failures := []error{nil, kycbridge.ErrUnavailable, kycbridge.ErrNotFound, kycbridge.ErrKeyPending, context.Canceled}
 	for _, kind := range []kycbridge.ProviderErrorKind{kycbridge.ProviderCredentials, kycbridge.ProviderPending,
@@ -1057,7 +1038,6 @@ func TestEveryAnswer(t *testing.T) {
 
 // TestAPILog: one line per request, with the fields for an operator and nothing of the request.
 func TestAPILog(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	id := event.VerificationID("ondato", "acme", "seed-reference")
 	b.receipt.VerificationID, b.receipt.URL = id, "https://seed-url.example"
@@ -1096,7 +1076,6 @@ func readJSON(body []byte) (any, []kycbridge.FieldError) {
 
 // TestStrangersFillNoLog: of many requests without a valid token some are logged, and how many more there were.
 func TestStrangersFillNoLog(t *testing.T) {
-	t.Parallel()
 	const tries = 300
 	counted := 0
 	b := newAPIFixture(t, func(o *APIOptions) { o.ObserveStranger = func() { counted++ } })

@@ -9,7 +9,6 @@ import (
 )
 
 func TestBodiesShareABudget(t *testing.T) {
-	t.Parallel()
 	var all budget
 	all.left.Store(200 << 10)
 	read := func(memory *share, size int) error {
@@ -41,7 +40,6 @@ func TestBodiesShareABudget(t *testing.T) {
 
 // TestMemoryIsTakenForReceivedBytes: a declared length takes no memory of the others before the bytes arrive.
 func TestMemoryIsTakenForReceivedBytes(t *testing.T) {
-	t.Parallel()
 	const piece = 1000
 	for _, declared := range []int64{-1, 511, 64<<10 - 1, 1 << 20} {
 		var all budget

@@ -11,7 +11,6 @@ import (
 // TestLimitsChangeWhileServing: a request under way keeps its slot and finishes; with the same number of
 // slots those taken stay taken, with another number all slots are free.
 func TestLimitsChangeWhileServing(t *testing.T) {
-	t.Parallel()
 	entered, leave := make(chan struct{}, 8), make(chan struct{})
 	receiver := receiverFunc(func(
 		ctx context.Context, a *kycbridge.Account, r kycbridge.Request,

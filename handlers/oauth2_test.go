@@ -140,7 +140,6 @@ func basic(user, password string) http.Header {
 // TestTokens: a client gets a token of its own account with each of the two ways to authenticate, and the errors
 // are those of RFC 6749.
 func TestTokens(t *testing.T) {
-	t.Parallel()
 	const grant = "grant_type=client_credentials"
 	post := func(id, secret string) string {
 		return grant + "&" + url.Values{"client_id": {id}, "client_secret": {secret}}.Encode()
@@ -245,7 +244,6 @@ func TestTokens(t *testing.T) {
 
 // TestTokenLimits: a request for a token is bounded like a callback, and the rate of tokens is limited.
 func TestTokenLimits(t *testing.T) {
-	t.Parallel()
 	const form = "grant_type=client_credentials&client_id=acme&client_secret=secret-new"
 	t.Run("too large", func(t *testing.T) {
 		s := newTokenServer(t, nil)
@@ -340,7 +338,6 @@ func TestTokenLimits(t *testing.T) {
 // TestExpiredTokenInLog: the log states that a token has expired; the answer is the same as for every
 // refusal.
 func TestExpiredTokenInLog(t *testing.T) {
-	t.Parallel()
 	now := time.Unix(1772442005, 0)
 	s := newTokenServer(t, func(o *CallbackOptions) { o.Now = func() time.Time { return now } })
 	_, doc := s.request(t, nil, "grant_type=client_credentials&client_id=acme&client_secret=secret-new")

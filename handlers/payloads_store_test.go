@@ -178,7 +178,6 @@ func changedLine(t *testing.T, exported string, change func(line map[string]any)
 
 // TestPayloadsOfAStore uses the whole API with a real store.
 func TestPayloadsOfAStore(t *testing.T) {
-	t.Parallel()
 	s := newPayloadStore(t)
 	verification := event.VerificationID("ondato", "acme", "b0000000-0000-4000-8000-000000000001")
 	count := func(path string, want int) {

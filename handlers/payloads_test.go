@@ -127,7 +127,6 @@ func (p *payloadFixture) send(t testing.TB, o payloadOperation, edit func(*http.
 
 // TestPayloadOperations: every request reaches the tool unchanged, and its answer reaches the caller.
 func TestPayloadOperations(t *testing.T) {
-	t.Parallel()
 	p := newPayloadFixture(t, nil)
 	options := map[string]string{
 		PayloadsList:   `{"limit":3,"provider":"ondato","since":"2026-03-01T09:00:00Z"}`,
@@ -181,7 +180,6 @@ func TestPayloadOperations(t *testing.T) {
 
 // TestPayloadRequests: an invalid request does not reach the tool.
 func TestPayloadRequests(t *testing.T) {
-	t.Parallel()
 	p := newPayloadFixture(t, nil)
 	for _, c := range []struct{ method, template, path, body, fault string }{
 		{"GET", "/v1/payloads", "/v1/payloads?colour=red", "", `{"path":"/colour","message":"is not a known parameter"}`},
@@ -213,7 +211,6 @@ func TestPayloadRequests(t *testing.T) {
 
 // TestPayloadFailures: before the first byte a failure is a problem, after it the response is aborted.
 func TestPayloadFailures(t *testing.T) {
-	t.Parallel()
 	p := newPayloadFixture(t, nil)
 	for _, o := range payloadOperations() {
 		for _, c := range []struct {
@@ -268,7 +265,6 @@ const foundAt = "get/v1/verifications"
 // TestEveryPayloadAnswer drives every operation to every status in the document, and compares the routes
 // with the document.
 func TestEveryPayloadAnswer(t *testing.T) {
-	t.Parallel()
 	p := newPayloadFixture(t, nil)
 	for _, o := range payloadOperations() {
 		p.lines, p.err = []string{o.answer}, nil
@@ -337,7 +333,6 @@ func TestEveryPayloadAnswer(t *testing.T) {
 // TestPayloadDeadlines: a response, and the body of an import, may exceed the server's deadlines as long
 // as data flows.
 func TestPayloadDeadlines(t *testing.T) {
-	t.Parallel()
 	p := newPayloadFixture(t, nil)
 	e := NewAdmin(AdminOptions{})
 	AddPayloads(e, APIOptions{Holders: holdersOf(apiToken), Access: &p.accesses,
@@ -387,7 +382,6 @@ func TestPayloadDeadlines(t *testing.T) {
 
 // TestPayloadBodyBreaks: a truncated body is a connection error, not an invalid payload.
 func TestPayloadBodyBreaks(t *testing.T) {
-	t.Parallel()
 	p := newPayloadFixture(t, nil)
 	r := httptest.NewRequest("POST", "/v1/payloads/import", &failingReader{})
 	r.Header.Set("Authorization", "Bearer "+apiToken)
@@ -408,7 +402,6 @@ func TestPayloadBodyBreaks(t *testing.T) {
 // TestQueries: a query that cannot be read, or that the operation would ignore, does not reach the tool: without it the
 // operation would be about more than the caller has selected, or not a dry run.
 func TestQueries(t *testing.T) {
-	t.Parallel()
 	for _, o := range payloadOperations() {
 		for _, query := range []string{"dry_run=true;", "provider=a%zz", "colour=red", "colour=red&x=%z"} {
 			p := newPayloadFixture(t, nil)

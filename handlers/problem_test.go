@@ -10,7 +10,6 @@ import (
 // TestProblemTable: every row is complete and is found by its kind. Of the problems of a callback,
 // internal faults come first and none of them is a 4xx.
 func TestProblemTable(t *testing.T) {
-	t.Parallel()
 	refusals := false
 	for _, p := range problems {
 		if p.kind == nil || p.name == "" || p.title == "" || p.detail == "" || http.StatusText(p.status) == "" {
@@ -33,7 +32,6 @@ func TestProblemTable(t *testing.T) {
 // TestProviderProblems: each row for provider calls has a kind of its own and is never the answer to a
 // callback; an error that clients must not repeat automatically is not a 503.
 func TestProviderProblems(t *testing.T) {
-	t.Parallel()
 	seen := map[string]bool{}
 	for _, p := range problems {
 		if !p.provider {

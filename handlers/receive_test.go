@@ -33,7 +33,6 @@ func answerWith(receipt kycbridge.Receipt, err error) receiverFunc {
 
 // TestReceiptAnswers covers the answers of docs/configure.md for received payloads.
 func TestReceiptAnswers(t *testing.T) {
-	t.Parallel()
 	faults := []kycbridge.FieldError{{Path: "/a", Message: "must be \"x\""}, {Path: "", Message: "ü"}}
 	quarantined := func(reason string) kycbridge.Receipt {
 		return kycbridge.Receipt{Status: "quarantined", PayloadID: "ondato.acme.1", Reason: reason, Errors: faults}
@@ -92,7 +91,6 @@ func TestReceiptAnswers(t *testing.T) {
 
 // TestReceiverErrors: only a failed authentication is the caller's fault.
 func TestReceiverErrors(t *testing.T) {
-	t.Parallel()
 	for _, c := range []struct {
 		name       string
 		receiver   receiverFunc
@@ -154,7 +152,6 @@ func wantProblem(t *testing.T, got reply, status int, kind string) {
 
 // TestRefusedBeforeReceive covers requests that never reach the Receiver.
 func TestRefusedBeforeReceive(t *testing.T) {
-	t.Parallel()
 	accounts := account("ondato", "acme", nil)
 	accounts[kycbridge.AccountKey{Provider: "ondato", Account: "far"}] = &kycbridge.Account{
 		Name: "far", Provider: kycbridge.Provider{Name: "ondato"},
@@ -226,7 +223,6 @@ func TestRefusedBeforeReceive(t *testing.T) {
 
 // TestUnknownAnswersAreAlike: a response does not reveal which providers or accounts exist.
 func TestUnknownAnswersAreAlike(t *testing.T) {
-	t.Parallel()
 	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil),
 		Receiver: receiverFunc(accept)}))
 	a, b := post(t, base+"/webhooks/ondato/x", "{}", nil), post(t, base+"/webhooks/x/acme", "{}", nil)
@@ -238,7 +234,6 @@ func TestUnknownAnswersAreAlike(t *testing.T) {
 }
 
 func TestTooLargeBeforeAuthentication(t *testing.T) {
-	t.Parallel()
 	accounts := account("ondato", "acme", func(a *kycbridge.Account) { a.Provider.Verify = refuse })
 	base := serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: receiverFunc(authenticate)}))
 	if got := post(t, base+acme, strings.Repeat(" ", DefaultMaxBody+1), nil); got.status != 413 {
@@ -251,7 +246,6 @@ func TestTooLargeBeforeAuthentication(t *testing.T) {
 
 // TestRequestIsHandedOverUntouched: every byte of the body, header, query and the time of arrival.
 func TestRequestIsHandedOverUntouched(t *testing.T) {
-	t.Parallel()
 	accounts := account("ondato", "acme", func(a *kycbridge.Account) { a.Provider.AnyMediaType = true })
 	var got kycbridge.Request
 	receiver := receiverFunc(func(
@@ -284,7 +278,6 @@ func TestRequestIsHandedOverUntouched(t *testing.T) {
 }
 
 func TestConcurrencyLimit(t *testing.T) {
-	t.Parallel()
 	entered, leave := make(chan struct{}, 1), make(chan struct{})
 	receiver := receiverFunc(func(
 		ctx context.Context, a *kycbridge.Account, r kycbridge.Request,
@@ -314,7 +307,6 @@ func TestConcurrencyLimit(t *testing.T) {
 
 // TestPanicsFreeTheirSlots: a slot that is not released after a panic would block the service permanently.
 func TestPanicsFreeTheirSlots(t *testing.T) {
-	t.Parallel()
 	receiver := receiverFunc(func(
 		context.Context, *kycbridge.Account, kycbridge.Request,
 	) (kycbridge.Receipt, error) {
@@ -328,7 +320,6 @@ func TestPanicsFreeTheirSlots(t *testing.T) {
 }
 
 func TestRateLimit(t *testing.T) {
-	t.Parallel()
 	o := CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept),
 		CallbackLimits: CallbackLimits{RatePerSecond: 0.001, Burst: 2}}
 	base := serve(t, NewCallbacks(o))
@@ -341,7 +332,6 @@ func TestRateLimit(t *testing.T) {
 }
 
 func TestDrain(t *testing.T) {
-	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	receiver := receiverFunc(func(
 		ctx context.Context, a *kycbridge.Account, r kycbridge.Request,
@@ -382,7 +372,6 @@ func TestDrain(t *testing.T) {
 
 // TestBrokenBodyIsNeverAccepted: a caller that stops sending and still reads must not receive a 2xx.
 func TestBrokenBodyIsNeverAccepted(t *testing.T) {
-	t.Parallel()
 	outcomes := make(chan Outcome, 1)
 	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept),
 		Observe: func(o Outcome) { outcomes <- o }})
@@ -414,7 +403,6 @@ func TestBrokenBodyIsNeverAccepted(t *testing.T) {
 // TestHangingUpDoesNotStopTheReceiver: a complete callback is stored, because the provider may never send
 // it again.
 func TestHangingUpDoesNotStopTheReceiver(t *testing.T) {
-	t.Parallel()
 	entered, stored := make(chan struct{}), make(chan error, 1)
 	receiver := receiverFunc(func(
 		ctx context.Context, a *kycbridge.Account, r kycbridge.Request,
@@ -443,7 +431,6 @@ func TestHangingUpDoesNotStopTheReceiver(t *testing.T) {
 }
 
 func TestObserve(t *testing.T) {
-	t.Parallel()
 	var got []Outcome
 	later := func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
 		receipt, err := accept(ctx, a, r)
@@ -467,7 +454,6 @@ func TestObserve(t *testing.T) {
 // TestWrongMethodNamesTheAccount: a provider that is set up with another method than POST shows in the log and the
 // metrics of its account.
 func TestWrongMethodNamesTheAccount(t *testing.T) {
-	t.Parallel()
 	var got []Outcome
 	core, logs := observer.New(zap.WarnLevel)
 	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept),
@@ -506,7 +492,6 @@ func BenchmarkReceive(b *testing.B) {
 // TestRefusalsReachTheSender: a sender that writes a large body first and reads then receives the response
 // of every refusal, and no reset.
 func TestRefusalsReachTheSender(t *testing.T) {
-	t.Parallel()
 	accounts := account("ondato", "acme", nil)
 	accounts[kycbridge.AccountKey{Provider: "ondato", Account: "far"}] = &kycbridge.Account{
 		Name: "far", Provider: kycbridge.Provider{Name: "ondato"},
@@ -542,7 +527,6 @@ func TestRefusalsReachTheSender(t *testing.T) {
 // TestUnauthenticatedRequestsAreSampledInTheLog: requests without a credential are not an internal error,
 // and are logged in few lines however often they occur.
 func TestUnauthenticatedRequestsAreSampledInTheLog(t *testing.T) {
-	t.Parallel()
 	core, logs := observer.New(zap.DebugLevel)
 	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Logger: zap.New(core),
 		CallbackLimits: CallbackLimits{RatePerSecond: 1000, Burst: 150},

@@ -72,7 +72,6 @@ func rightsCases(p *payloadFixture) (all []rightsCase) {
 // TestRights: every route with each right alone, and with all rights but one. A new route without a sample
 // or without a right in the document fails.
 func TestRights(t *testing.T) {
-	t.Parallel()
 	p := newPayloadFixture(t, nil)
 	payloadsURL, apiURL := p.url, serve(t, p.echo)
 	tested := map[string]bool{}
@@ -142,7 +141,6 @@ func demandingCases(p *payloadFixture) (all []sampleRequest) {
 // TestReasons: what reveals, imports or erases is refused without a reason, recorded with it before it is done, and
 // refused if it cannot be recorded.
 func TestReasons(t *testing.T) {
-	t.Parallel()
 	p := newPayloadFixture(t, nil)
 	payloadsURL, apiURL := p.url, serve(t, p.echo)
 	for _, o := range demandingCases(p) {
@@ -195,7 +193,6 @@ func TestReasons(t *testing.T) {
 // reason is recorded, and an invalid one is refused. With a certificate, which has a name, all requests
 // need one.
 func TestReasonsWithoutNames(t *testing.T) {
-	t.Parallel()
 	for name, certificates := range map[string][]ClientCertificate{"plain": nil, "certificate": {{Name: "crm"}}} {
 		p := newPayloadFixture(t, func(o *APIOptions) {
 			o.Holders = func() Holders {
@@ -240,7 +237,6 @@ func TestReasonsWithoutNames(t *testing.T) {
 // TestAccessRecords: every request with a valid token has a record with its result, and no record contains
 // what a caller may have written about a person.
 func TestAccessRecords(t *testing.T) {
-	t.Parallel()
 	p := newPayloadFixture(t, nil)
 	for path, want := range map[string]kycbridge.Access{
 		"/v1/verifications?q=seed&timeline=true": {Operation: "find_payloads", Filter: "q=… timeline=true", Result: "200"},
@@ -289,7 +285,6 @@ func TestAccessRecords(t *testing.T) {
 // TestStateWithoutReveal: without the right to reveal a state is masked, remains a valid state, and the
 // state that others hold does not change. A state of the profile encrypted, which is decrypted here, is no exception.
 func TestStateWithoutReveal(t *testing.T) {
-	t.Parallel()
 	b := newAPIFixture(t, nil)
 	data := stateOf(kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: shownKey.VerificationID})
 	data.Decision.Outcome = event.OutcomeNone

@@ -254,6 +254,9 @@ func wantErasable(t *testing.T, store *Store, want bool) {
 		},
 		"import": func(ctx context.Context) error {
 			_, err := tool.Import(ctx, strings.NewReader(""), false, nil)
+			if err != nil && strings.Contains(err.Error(), "contains no payload") { // which is checked after the records
+				return nil
+			}
 			return err
 		},
 	}

@@ -17,6 +17,7 @@ import (
 	"kycbridge"
 	"kycbridge/event"
 	"kycbridge/internal/app"
+	"kycbridge/internal/archive"
 )
 
 // eventFlags are the flags of events.
@@ -129,9 +130,14 @@ func (o *eventFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&o.asJSON, "json", false, "print each event as its CloudEvent, one per line")
 }
 
-// check refuses invalid combinations.
+// check refuses invalid combinations, and filters that no event can match.
 func (o *eventFlags) check() error {
+	if err := (archive.Filter{Provider: o.provider, Account: o.account}).Check(); err != nil {
+		return err
+	}
 	switch {
+	case strings.Trim(o.verification, "0123456789abcdefABCDEF-") != "":
+		return fmt.Errorf("--verification %q: write an id, or its beginning: hexadecimal digits and - only", o.verification)
 	case o.outcome != "" && !slices.Contains(event.Outcomes(), event.Outcome(o.outcome)):
 		return fmt.Errorf("--outcome %s: there is no such outcome; write one of %s", o.outcome,
 			strings.Join(words(event.Outcomes()), ", "))

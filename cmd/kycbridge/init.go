@@ -105,6 +105,11 @@ func (o *initFlags) ask(cmd *cobra.Command) error {
 	if o.file == "" || o.file == "-" || strings.HasSuffix(o.file, "/") {
 		return fmt.Errorf("--output: %q does not name a file; write one such as kycbridge.yaml", o.file)
 	}
+	for _, q := range o.questions() {
+		if err := q.answered(); err != nil {
+			return err
+		}
+	}
 	for _, taken := range []string{o.file, filepath.Join(filepath.Dir(o.file), "secrets")} {
 		if _, err := os.Lstat(taken); err == nil {
 			return fmt.Errorf(
@@ -136,11 +141,19 @@ func (o *initFlags) ask(cmd *cobra.Command) error {
 			}
 			*q.into = answer
 		}
-		if problem := q.check(*q.into); problem != "" {
-			return fmt.Errorf("--%s: %s", q.flag, problem)
-		}
 	}
 	return o.chooseCredential()
+}
+
+// answered is the fault of the answer that the flag of a question gives; nil without an answer.
+func (q question) answered() error {
+	if *q.into == "" {
+		return nil
+	}
+	if problem := q.check(*q.into); problem != "" {
+		return fmt.Errorf("--%s: %s", q.flag, problem)
+	}
+	return nil
 }
 
 // chooseCredential checks the kind of credential, which depends on the provider.
