@@ -12,6 +12,7 @@ func TestNoMRZ(t *testing.T) {
 		"P<UTOSAMPLE<<TESTA<<<<<<<<<<<<<<<<<<<<<<<<<<",
 		"X0000002<3UTO8807306F3201101<<<<<<<<<<<<<<08",
 		"I<UTOX000000020<<<<<<<<<<<<<<<",
+		"X0000002<3UTO8807306F3201101ZE184226B1234510", // full: it has no filler
 		"read: I<UTOX000000020<<<<<<<<<<<<<<<\n8807306F3201101UTO<<<<<<<<<<<8",
 	} {
 		for _, profile := range []Profile{ProfileFull, ProfileMasked, ProfileNone, ProfileEncrypted} {
@@ -22,7 +23,8 @@ func TestNoMRZ(t *testing.T) {
 			})
 		}
 	}
-	for _, other := range []string{"Testa <<Example>> Sample", "NAME<<<<<<", strings.Repeat("A1", 30)} {
+	for _, other := range []string{"Testa <<Example>> Sample", "NAME<<<<<<", strings.Repeat("A1", 30),
+		"4F5B20D1C3A947E08B6D2F91ACE05738F1"} {
 		if hidden := hideMRZ(other, aadhaarMask); hidden != other {
 			t.Errorf("%q is hidden: %q", other, hidden)
 		}

@@ -13,13 +13,17 @@ import (
 // asideMessage is a delivered message without its content, which is read again when it is its turn. So a verification
 // with thousands of payloads that wait takes little memory, and leaves the room to the others.
 type asideMessage struct {
-	jetstream.Msg // nil, or the content that was read again
+	jetstream.Msg // nil: only the methods below are called
 	nc            *nats.Conn
 	subject       string
-	reply         string // where the server expects the answer
+	reply         string                  // where the server expects the answer
+	content       *jetstream.RawStreamMsg // that was read again; nil: not yet
 }
 
-func (m *asideMessage) Subject() string   { return m.subject }
+func (m *asideMessage) Subject() string      { return m.subject }
+func (m *asideMessage) Data() []byte         { return m.content.Data }
+func (m *asideMessage) Headers() nats.Header { return m.content.Header }
+
 func (m *asideMessage) Ack() error        { return m.answer("+ACK") }
 func (m *asideMessage) Nak() error        { return m.answer("-NAK") }
 func (m *asideMessage) Term() error       { return m.answer("+TERM") }
@@ -40,20 +44,11 @@ func (d delivery) aside(nc *nats.Conn) delivery {
 // isAside reports whether d is without its content.
 func (d delivery) isAside() bool {
 	m, ok := d.Msg.(*asideMessage)
-	return ok && m.Msg == nil
+	return ok && m.content == nil
 }
 
-// contentMessage is the content of a message that was read again.
-type contentMessage struct {
-	jetstream.Msg
-	raw *jetstream.RawStreamMsg
-}
-
-func (m contentMessage) Data() []byte         { return m.raw.Data }
-func (m contentMessage) Headers() nats.Header { return m.raw.Header }
-
-// readAgain adds the content of a message that was put aside. ok is false if the message must not be processed here:
-// nothing is left of an erased one, and the server delivers a lost one again, or another one in its place.
+// readAgain adds the content of a message that was put aside. ok is false if the message must not be processed now: it
+// was erased, or the log has lost it and has given its sequence to another message, which the server delivers.
 func (s *Store) readAgain(ctx context.Context, m delivery) (_ delivery, ok bool) {
 	for m.isAside() {
 		if !s.isThere(ctx, m) {
@@ -71,7 +66,7 @@ func (s *Store) readAgain(ctx context.Context, m delivery) (_ delivery, ok bool)
 			return m, false
 		default:
 			of := *m.Msg.(*asideMessage)
-			of.Msg = contentMessage{raw: raw}
+			of.content = raw // of a copy: the lanes use the message meanwhile
 			m.Msg = &of
 		}
 	}

@@ -197,6 +197,9 @@ func TestHoldDuringPurgeOld(t *testing.T) {
 	must(t, err)
 	t.Logf("%v", counts)
 	<-held
+	if left.Load() == 0 {
+		t.Skip("the purge had ended before the hold was requested: this machine is too busy")
+	}
 	if n := len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine})); int64(n) != left.Load() {
 		t.Errorf("%d were left when the hold was in effect, now %d", left.Load(), n)
 	}

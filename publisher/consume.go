@@ -17,7 +17,7 @@ import (
 const Consumer = "normalizer"
 
 const (
-	ackWait   = 15 * time.Second // a worker that has not answered by then is considered failed
+	ackWait   = 15 * time.Second // a process that has not answered by then is considered failed
 	heartbeat = 5 * time.Second  // how often a waiting worker reports that it is alive
 	inFlight  = 1024             // unacknowledged messages of a consumer of the poll stream, over all replicas
 	// unprocessed limits the unacknowledged payloads over all replicas. It includes those that were returned for a later

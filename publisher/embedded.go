@@ -119,7 +119,8 @@ func (e *Embedded) start(open context.Context, o EmbeddedOptions) (err error) {
 	}
 	removeMemoryStaging(o.Dir, o.Names)
 	if err := roomToOpen(filepath.Join(o.Dir, "jetstream")); err != nil {
-		return fmt.Errorf("the embedded NATS server would delete streams that it cannot open: %w", err)
+		return fmt.Errorf("the embedded NATS server is not started, because it would delete streams in whose folders it "+
+			"cannot create files; free space and inodes (df -i): %w", err)
 	}
 	e.server.SetLogger(e.said, false, false)
 	e.server.Start()

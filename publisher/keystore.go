@@ -93,16 +93,13 @@ func (g *pages) try(ctx context.Context, m MasterKey, with Master) error {
 	trial := *g
 	trial.master = with
 	if _, err = trial.open(ctx, "", "", raw); err != nil {
-		return &MasterError{Pages: m.Pages, err: err}
+		return &MasterError{err}
 	}
 	return nil
 }
 
 // MasterError means that keys of stored bodies cannot be unwrapped with a master key.
-type MasterError struct {
-	Pages int // pages of these keys
-	err   error
-}
+type MasterError struct{ err error }
 
 func (e *MasterError) Error() string { return e.err.Error() }
 

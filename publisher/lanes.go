@@ -18,8 +18,8 @@ type lanes struct {
 	aside   func(delivery) delivery // returns a delivery without its content
 }
 
-// perLane is the part of the room, one in so many places, that the deliveries of one verification may take.
-const perLane = 8
+// laneShare is the part of the room that one verification may take: an eighth.
+const laneShare = 8
 
 // lane is the queue of one verification.
 type lane struct {
@@ -58,7 +58,7 @@ func (l *lanes) isLong(subject string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	of, known := l.of[subject]
-	return known && len(of.waiting) >= cap(l.room)/perLane
+	return known && len(of.waiting) >= cap(l.room)/laneShare
 }
 
 // offer makes a lane available to a worker. l.mu is held.

@@ -294,16 +294,18 @@ func (r *reader) checkLimits(c *consumerConfig) error {
 	return r.restrictFilters(c)
 }
 
-// isFilter reports whether s is a subject, which may contain wildcards. The server never receives a request whose
-// subject ends with any other text.
+// isFilter reports whether s is a subject, which may contain wildcards. The subject of a request may end with the
+// filter, so with any other text the request would not reach the server.
 func isFilter(s string) bool {
 	tokens := strings.Split(s, ".")
-	return !slices.Contains(tokens[:len(tokens)-1], ">") &&
-		literal(strings.Join(slices.DeleteFunc(append(tokens, "x"), isWildcard), "."))
+	for i, token := range tokens {
+		isLast := i == len(tokens)-1
+		if !literal(token) && token != "*" && (token != ">" || !isLast) {
+			return false
+		}
+	}
+	return true
 }
-
-// isWildcard reports whether a token of a subject matches others.
-func isWildcard(token string) bool { return token == "*" || token == ">" }
 
 // restrictFilters refuses a filter that exceeds the reader's permissions. If the reader is limited and sets no
 // filter, it sets the permitted ones.

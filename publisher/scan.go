@@ -52,7 +52,7 @@ func (c *Connection) scan(
 	switch {
 	case o.from > 0:
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, o.from
-	case o.since.After(time.Time{}): // a year before the first cannot be sent
+	case o.since.After(time.Time{}): // a time before the year 1 cannot be written into a request
 		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &o.since
 	}
 	consumer, err := c.js.OrderedConsumer(ctx, stream, config)

@@ -75,9 +75,9 @@ func (s *Store) CheckMaster(ctx context.Context, master Master) error {
 	}
 	for _, m := range held {
 		err := s.sealer.pages.try(ctx, m, master)
-		if other, ok := errors.AsType[*MasterError](err); ok {
+		if _, isOther := errors.AsType[*MasterError](err); isOther {
 			return fmt.Errorf("the store contains encrypted payloads whose keys (%d pages) need another master key: %w",
-				other.Pages, err)
+				m.Pages, err)
 		}
 		if err != nil {
 			return err

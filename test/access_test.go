@@ -175,6 +175,9 @@ func TestAccessLog(t *testing.T) {
 	if len(newest) != 2 || !newest[0].Time.After(newest[1].Time) || newest[1].Time.Before(all[len(all)-1].Time) {
 		t.Errorf("the newest two: %+v", newest)
 	}
+	if many := accesses(t, tool("access", "list", "--json", "-n", "9223372036854775807")); len(many) < len(all) {
+		t.Errorf("%d of %d records", len(many), len(all))
+	}
 	left := accesses(t, tool("access", "list", "--json", "--verification", idOf(2), "--by", "carl"))
 	if len(left) != 2 {
 		t.Errorf("after the erasure %+v remain", left)

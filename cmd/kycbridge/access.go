@@ -216,9 +216,9 @@ func (f *accessFlags) list(
 	if f.newest == 0 {
 		return errors.Join(from(ctx, q, print), flush())
 	}
-	var newest []kycbridge.Access // at most twice as many as are printed
+	var newest []kycbridge.Access // a few more than are printed
 	err := from(ctx, q, func(a kycbridge.Access) error {
-		if newest = append(newest, a); len(newest) >= 2*f.newest {
+		if newest = append(newest, a); len(newest)/2 >= f.newest {
 			newest = slices.Delete(newest, 0, len(newest)-f.newest)
 		}
 		return nil

@@ -259,7 +259,7 @@ func orderedFrom(o ReadOptions) jetstream.OrderedConsumerConfig {
 	if o.from > 0 {
 		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, o.from
 	}
-	if o.Since.After(time.Time{}) { // a year before the first cannot be sent
+	if o.Since.After(time.Time{}) { // a time before the year 1 cannot be written into a request
 		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &o.Since
 	}
 	return c

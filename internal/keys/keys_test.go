@@ -219,9 +219,9 @@ func TestVault(t *testing.T) {
 	}
 }
 
-// TestVaultGivesNoKeyAway: no key counts as wrapped that the service does not give back, because everything that is
-// encrypted with it would be lost.
-func TestVaultGivesNoKeyAway(t *testing.T) {
+// TestWrappedKeysCanBeUnwrapped: a key that the service does not decrypt again does not count as wrapped, because
+// everything that is encrypted with it would be lost.
+func TestWrappedKeysCanBeUnwrapped(t *testing.T) {
 	service := &transit{keys: [][]byte{New()}, token: "s.token"}
 	server := httptest.NewServer(service)
 	defer server.Close()

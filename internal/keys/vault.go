@@ -68,9 +68,9 @@ func NewVault(o VaultOptions) (*Vault, error) {
 	return &Vault{o: o, base: base}, nil
 }
 
-// Wrap has the service encrypt a key, and decrypt it again: what is encrypted with a key that cannot be had back is
-// lost, and the answer may be that of a cache, or of another service behind the same address. The id contains mount,
-// key and the version that the service used.
+// Wrap has the service encrypt a key, and decrypt the result: if that does not return the key, everything that is
+// encrypted with it would be lost. The answer may be that of a cache, or of another service at the same address. The id
+// contains mount, key and the version that the service used.
 func (v *Vault) Wrap(ctx context.Context, key []byte) (id string, wrapped []byte, err error) {
 	var data struct {
 		Ciphertext string `json:"ciphertext"` // vault:v1:…
@@ -86,10 +86,10 @@ func (v *Vault) Wrap(ctx context.Context, key []byte) (id string, wrapped []byte
 	wrapped = []byte(data.Ciphertext)
 	opened, err := v.Unwrap(ctx, wrapped)
 	if err != nil {
-		return "", nil, fmt.Errorf("try a key that was just encrypted: %w", err)
+		return "", nil, fmt.Errorf("decrypt a key that was just encrypted: %w", err)
 	}
 	if !bytes.Equal(opened, key) {
-		return "", nil, errors.New("key service: it decrypts what it has just encrypted to another key: " +
+		return "", nil, errors.New("key service: a key that it has just encrypted is another one when it decrypts it: " +
 			"do several services, or a cache, answer at its address?")
 	}
 	return v.name() + ":" + version, wrapped, nil

@@ -23,8 +23,9 @@ var expiryLabels = []string{
 	"expiry", "expires", "expireson", "validto", "validupto", "validthrough", "validthru",
 }
 
-// expiryWords are parts of labels for such a day. Labels are not published, and may name a class beside it ("Valid Till
-// (NT)"), so a date below any of them counts against an approval, also where it is not the one of the event.
+// expiryWords are parts of labels for such a day. The vendor publishes no list of labels, and a label may name a class
+// too ("Valid Till (NT)"). So a past date under any label with such a part counts against an approval, even if the
+// event shows another date.
 var expiryWords = []string{"expir", "validuntil", "validtill", "validto", "validupto", "validthr"}
 
 // addDocuments adds the presented documents, and the claims of the first one, to o. Claims of two documents
@@ -78,7 +79,7 @@ func (r report) expiries() []string {
 	var days []string
 	dates := values.NewDates(time.Time{})
 	for label, v := range r.body.Object("extractedFields") {
-		if !limits(label) {
+		if !isExpiry(label) {
 			continue
 		}
 		for _, text := range spread(v) {
@@ -90,8 +91,8 @@ func (r report) expiries() []string {
 	return days
 }
 
-// limits reports whether a label is one for the last day on which a document is valid.
-func limits(label string) bool {
+// isExpiry reports whether a label is one for the last day on which a document is valid.
+func isExpiry(label string) bool {
 	key := labelKey(label)
 	return slices.ContainsFunc(expiryWords, func(word string) bool { return strings.Contains(key, word) })
 }

@@ -95,14 +95,14 @@ func (e *evidence) faceChecks(analysis document.Object) {
 }
 
 // hidden reads one of these checks. A hidden face is an objection whatever the status is, and wherever in the check the
-// flag is. So is a mask among the gears, whatever the flag says: glasses are among them as well, so others are not.
+// flag is. So is a mask in faceGears, whatever the flag says. Other gear, such as glasses, hides no face.
 func (e *evidence) hidden(checks document.Object, member, flag, code string) {
 	check := checks.Object(member)
 	result := check.Object("result")
 	found := answerAt(result, flag)
 	e.others(check, member, "status", "result", flag)
 	e.others(result, member, flag, "confidence", "faceGears")
-	if found.passed() || answerAt(check, flag).passed() || some(result["faceGears"], masks) {
+	if found.passed() || answerAt(check, flag).passed() || some(result["faceGears"], namesMask) {
 		occluded := event.Reason{Code: "face.occluded", ProviderCode: code}
 		e.because(occluded)
 		e.object("", occluded)
@@ -113,5 +113,5 @@ func (e *evidence) hidden(checks document.Object, member, flag, code string) {
 	}
 }
 
-// masks reports whether a value is a text that names a mask.
-func masks(v any) bool { return strings.Contains(values.Fold(document.Text(v)), "mask") }
+// namesMask reports whether a value is a text that names a mask.
+func namesMask(v any) bool { return strings.Contains(values.Fold(document.Text(v)), "mask") }
