@@ -200,7 +200,7 @@ func (f Filter) Check() error {
 	for what, token := range map[string]string{"provider": f.Provider, "account": f.Account,
 		"verification": f.Verification, "reason": f.Reason} {
 		if token != "" && !isName(token) {
-			return fmt.Errorf("%s %q is none: up to %d lower-case letters, digits, - and _ only", what, token, longestName)
+			return fmt.Errorf("%s %q cannot exist: up to %d lower-case letters, digits, - and _ only", what, token, longestName)
 		}
 	}
 	if f.Verification != "" && len(f.Verification) != len("00000000-0000-5000-8000-000000000000") {
