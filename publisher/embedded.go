@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -300,6 +301,11 @@ func roomToOpen(dir string) error {
 	if err != nil {
 		return err
 	}
+	// The server ignores files that a file manager or an editor has put among the folders.
+	folders = slices.DeleteFunc(folders, func(path string) bool {
+		info, err := os.Stat(path)
+		return err == nil && !info.IsDir()
+	})
 	for range roomPerStream {
 		for _, folder := range folders {
 			f, err := os.CreateTemp(folder, "_test_")

@@ -128,8 +128,8 @@ func (f *flushers) watch(ctx context.Context, flushing *sync.WaitGroup) {
 		return // displaced, or gone: every flush fails
 	}
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".") {
-			continue // a removed stream
+		if !entry.IsDir() || strings.HasPrefix(entry.Name(), ".") {
+			continue // not a stream, or a removed one
 		}
 		if one, covered := f.of(entry.Name()); !covered.quiet() {
 			flushing.Go(func() {
