@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -25,6 +26,7 @@ const laneShare = 8
 type lane struct {
 	subject string
 	waiting []delivery
+	last    uint64    // the highest sequence that ever waited
 	current *delivery // that is processed; nil: none
 }
 
@@ -35,7 +37,8 @@ func newLanes(workers int, aside func(delivery) delivery) *lanes {
 }
 
 // put adds a delivery to the lane of its verification, without its content if the lane is long. Otherwise it waits
-// while there is no room. Only one goroutine may call it.
+// while there is no room. If the payload waits already, the delivery takes the place of the earlier one: after a lost
+// connection or consumer the server delivers everything again that is not acknowledged. Only one goroutine may call put.
 func (l *lanes) put(d delivery) {
 	if l.isLong(d.Subject()) {
 		d = l.aside(d)
@@ -50,7 +53,24 @@ func (l *lanes) put(d delivery) {
 		l.of[of.subject] = of
 		l.offer(of)
 	}
+	if earlier, waits := of.add(d); waits && !earlier.isAside() {
+		<-l.room
+	}
+}
+
+// add makes a delivery the last one that waits, or puts it in the place of an earlier one of the same payload, which
+// it returns. The server expects the answer to the later one.
+func (of *lane) add(d delivery) (earlier delivery, waits bool) {
+	if d.seq <= of.last {
+		same := func(e delivery) bool { return e.seq == d.seq }
+		if i := slices.IndexFunc(of.waiting, same); i >= 0 {
+			earlier, of.waiting[i] = of.waiting[i], d
+			return earlier, true
+		}
+	}
+	of.last = max(of.last, d.seq)
 	of.waiting = append(of.waiting, d)
+	return earlier, false
 }
 
 // isLong reports whether a lane takes no more contents.

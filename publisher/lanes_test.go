@@ -129,6 +129,89 @@ func TestWaitingPayloadsAreDeliveredOnce(t *testing.T) {
 	}
 }
 
+// TestARepeatedDeliveryTakesNoRoom: the later delivery of a payload that waits takes the place of the earlier one.
+func TestARepeatedDeliveryTakesNoRoom(t *testing.T) {
+	t.Parallel()
+	l := newLanes(1, aside)
+	for epoch := range uint64(3) {
+		for n := range 3 {
+			d := laneDelivery("busy", n)
+			d.epoch = epoch
+			l.put(d)
+		}
+	}
+	taken := len(l.room)
+	l.close()
+	var passed []delivery
+	l.work(func(d delivery) { passed = append(passed, d) })
+	if len(passed) != 3 || len(l.room) != 0 || taken > 3 {
+		t.Fatalf("%d passed, %d places were taken, and %d still are", len(passed), taken, len(l.room))
+	}
+	for i, d := range passed {
+		if d.seq != uint64(i) || d.epoch != 2 {
+			t.Errorf("%d is payload %d of pull %d", i, d.seq, d.epoch)
+		}
+	}
+}
+
+// TestRepeatedDeliveriesWaitOnce: after the consumer was deleted, the server delivers everything again that waits in a
+// lane. It is processed once. Only the payload that a worker has at that moment may be processed twice.
+func TestRepeatedDeliveriesWaitOnce(t *testing.T) {
+	t.Parallel()
+	_, store, _ := start(t, t.TempDir())
+	const payloads = perWorker
+	for n := range payloads { // half of them in one lane, the others in lanes of their own
+		_, err := store.Append(t.Context(), payload(fmt.Sprint("idv-", max(0, n-payloads/2)), fmt.Sprint("e", n), `{}`))
+		must(t, err)
+	}
+	var mu sync.Mutex
+	times := map[uint64]int{}
+	begun, release := make(chan struct{}), make(chan struct{})
+	ctx, end := context.WithCancel(t.Context())
+	var consuming sync.WaitGroup
+	consuming.Go(func() {
+		_ = store.Consume(ctx, ConsumeOptions{Workers: 1, Exclusive: true, Log: zap.NewNop(),
+			Hold: func() bool { return false },
+			Work: func(_ context.Context, p kycbridge.Payload, _ int) (kycbridge.Disposition, time.Duration) {
+				mu.Lock()
+				times[p.Seq]++
+				isFirst := len(times) == 1 && times[p.Seq] == 1
+				mu.Unlock()
+				if isFirst {
+					close(begun)
+					<-release
+				}
+				return kycbridge.Disposition{}, 0
+			}})
+	})
+	defer consuming.Wait()
+	defer end()
+	<-begun
+	delivered := func() bool {
+		consumer, err := store.js.Consumer(t.Context(), testNames.payloads(), Consumer)
+		return err == nil && consumer.CachedInfo().Delivered.Consumer >= payloads
+	}
+	wait.For(t, 10*time.Second, "all are delivered", delivered)
+	must(t, store.js.DeleteConsumer(t.Context(), testNames.payloads(), Consumer))
+	wait.For(t, time.Minute, "all are delivered again", delivered)
+	time.Sleep(100 * time.Millisecond) // the last of them reaches its lane
+	close(release)
+	wait.For(t, time.Minute, "all are acknowledged", func() bool {
+		consumer, err := store.js.Consumer(t.Context(), testNames.payloads(), Consumer)
+		return err == nil && consumer.CachedInfo().NumAckPending == 0 && consumer.CachedInfo().NumPending == 0
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	for seq, n := range times {
+		if seq > 1 && n != 1 {
+			t.Errorf("payload %d was processed %d times", seq, n)
+		}
+	}
+	if len(times) != payloads {
+		t.Errorf("%d of %d were processed", len(times), payloads)
+	}
+}
+
 // TestABusyLaneBlocksNoOther: while a payload of a verification is processed and others of it wait, one worker more is
 // enough for all other verifications, and the next payload of the busy one waits for its turn. However many of it wait,
 // they take little of the room.
