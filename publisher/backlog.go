@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -33,31 +34,55 @@ func backlogOf(ctx context.Context, stream jetstream.Stream, info *jetstream.Con
 
 // Backlog is the number of stored payloads that are not processed yet, waiting or in progress.
 func (s *Store) Backlog(ctx context.Context) (int, error) {
-	backlog, _, err := s.Progress(ctx)
-	return backlog, err
+	p, err := s.Progress(ctx)
+	return p.Backlog, err
 }
 
-// Progress is the backlog, and the total number of processed payloads. The total may restart at a lower number when
-// deliveries restart.
-func (s *Store) Progress(ctx context.Context) (backlog int, processed uint64, err error) {
+// Progress is how far the processing of the payload log is.
+type Progress struct {
+	Backlog   int    // payloads that are stored and not processed
+	Retried   int    // of these, payloads that were tried in vain: they wait for a key or for their account, for example
+	Processed uint64 // payloads in all; it may restart at a lower number when deliveries restart
+}
+
+// Progress asks the server. Of the payloads that another process has tried once, Retried omits those whose second
+// attempt is not due yet.
+func (s *Store) Progress(ctx context.Context) (Progress, error) {
 	c, err := s.js.Consumer(ctx, s.names.payloads(), Consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) { // no normalizer has run yet
 		stream, err := s.js.Stream(ctx, s.names.payloads())
 		if err != nil {
-			return 0, 0, err
+			return Progress{}, err
 		}
-		return int(stream.CachedInfo().State.Msgs), 0, nil
+		return Progress{Backlog: int(stream.CachedInfo().State.Msgs)}, nil
 	}
 	if err != nil {
-		return 0, 0, err
+		return Progress{}, err
 	}
 	info, err := c.Info(ctx)
 	if err != nil {
-		return 0, 0, err
+		return Progress{}, err
 	}
 	delivered, waiting := info.Delivered.Stream, uint64(info.NumAckPending)
-	backlog, err = backlogOf(ctx, s.payloadLog, info)
-	return backlog, delivered - min(delivered, waiting), err
+	backlog, err := backlogOf(ctx, s.payloadLog, info)
+	return Progress{
+		Backlog:   backlog,
+		Retried:   min(info.NumRedelivered+int(s.returned.Load()), info.NumAckPending),
+		Processed: delivered - min(delivered, waiting),
+	}, err
+}
+
+// redelivery is how long the server may take to deliver a payload again that is due.
+const redelivery = time.Second
+
+// giveBack returns a payload to the server, which delivers it again after a while.
+func (s *Store) giveBack(m delivery, after time.Duration) {
+	_ = m.NakWithDelay(after)
+	if m.deliveries > 1 {
+		return // the server counts it itself
+	}
+	s.returned.Add(1)
+	time.AfterFunc(after+redelivery, func() { s.returned.Add(-1) })
 }
 
 // Position is the progress of the Normalizer. Without its consumer everything is pending.

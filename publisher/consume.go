@@ -270,7 +270,7 @@ func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, recor
 			return
 		}
 		if ctx.Err() == nil && !o.Hold() {
-			_ = m.NakWithDelay(retryIn)
+			s.giveBack(m, retryIn)
 			return
 		}
 		keepHeld(ctx, m, min(retryIn, heartbeat))
@@ -287,11 +287,11 @@ func (s *Store) processable(
 	if err != nil {
 		s.keyWarning.warn(o.Log, "a stored payload waits for the key of its body", zap.String("provider", p.Provider),
 			zap.String("account", p.Account), zap.String("payload_id", p.ID), zap.Error(err))
-		_ = m.NakWithDelay(keyPause)
+		s.giveBack(m, keyPause)
 		return p, false
 	}
 	if p.Body == nil && len(m.Data()) > 0 && m.deliveries <= keyTries {
-		_ = m.NakWithDelay(keyPause) // its key was destroyed: the payload is probably being erased
+		s.giveBack(m, keyPause) // its key was destroyed: the payload is probably being erased
 		return p, false
 	}
 	if !ours(m.Headers()) {

@@ -38,7 +38,7 @@ func newLanes(workers int, aside func(delivery) delivery) *lanes {
 
 // put adds a delivery to the lane of its verification, without its content if the lane is long. Otherwise it waits
 // while there is no room. If the payload waits already, the delivery takes the place of the earlier one: after a lost
-// connection or consumer the server delivers everything again that is not acknowledged. Only one goroutine may call put.
+// connection or consumer the server delivers everything again that is not acknowledged. Only one goroutine may call it.
 func (l *lanes) put(d delivery) {
 	if l.isLong(d.Subject()) {
 		d = l.aside(d)

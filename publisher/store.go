@@ -30,6 +30,7 @@ type Store struct {
 	epoch      atomic.Uint64 // incremented when deliveries restart; earlier pulls are dropped
 	unaligned  lowest        // sequence at which payloads were lost, and consumers must continue
 	tried      atomic.Uint64 // sequence up to which payloads were delivered before deliveries were restarted
+	returned   atomic.Int64  // payloads that this process has tried once in vain, and whose second attempt is not due
 	payloadLog jetstream.Stream
 	histories  histories        // of the log
 	polls      jetstream.Stream // timers and due watches

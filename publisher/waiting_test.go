@@ -75,3 +75,52 @@ func TestWaitingPayloadsStopNoOther(t *testing.T) {
 			c.CachedInfo().NumAckPending, c.CachedInfo().NumPending)
 	}
 }
+
+// TestRetriedPayloadsAreTold: a payload counts as retried from the moment of its first vain attempt until it is
+// processed.
+func TestRetriedPayloadsAreTold(t *testing.T) {
+	t.Parallel()
+	_, store, _ := start(t, t.TempDir())
+	const payloads, vain = 10, 7
+	for n := range payloads {
+		_, err := store.Append(t.Context(), payload(fmt.Sprint("idv-", n), fmt.Sprint("e", n), `{}`))
+		must(t, err)
+	}
+	var isReady atomic.Bool
+	ctx, stop := context.WithCancel(t.Context())
+	var consuming sync.WaitGroup
+	consuming.Go(func() {
+		_ = store.Consume(ctx, ConsumeOptions{Workers: 4, Exclusive: true, Log: zap.NewNop(),
+			Hold: func() bool { return false },
+			Work: func(_ context.Context, p kycbridge.Payload, attempt int) (kycbridge.Disposition, time.Duration) {
+				switch {
+				case p.Seq > vain || isReady.Load():
+					return kycbridge.Disposition{Revision: 1}, 0
+				case attempt == 1:
+					return kycbridge.Disposition{}, 2 * time.Second
+				default:
+					return kycbridge.Disposition{}, 200 * time.Millisecond
+				}
+			}})
+	})
+	defer consuming.Wait()
+	defer stop()
+	told := func(want Progress) func() bool {
+		return func() bool {
+			p, err := store.Progress(t.Context())
+			must(t, err)
+			return p == want
+		}
+	}
+	waiting := Progress{Backlog: vain, Retried: vain, Processed: payloads - vain}
+	wait.For(t, 10*time.Second, "the first attempts are in vain", told(waiting))
+	isToldAlways := told(waiting)
+	for until := time.Now().Add(3 * time.Second); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+		if !isToldAlways() {
+			p, _ := store.Progress(t.Context())
+			t.Fatalf("later: %+v", p)
+		}
+	}
+	isReady.Store(true)
+	wait.For(t, 10*time.Second, "all are processed", told(Progress{Processed: payloads}))
+}

@@ -344,7 +344,12 @@ func (b *bridge) settled(t *testing.T, patience time.Duration) time.Duration {
 
 // post sends a generated payload.
 func (b *bridge) post(ctx context.Context, body []byte) (traffic.Reply, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.callbackURL("ondato", "acme"), bytes.NewReader(body))
+	return b.postTo(ctx, "acme", body)
+}
+
+// postTo sends a generated payload of an account.
+func (b *bridge) postTo(ctx context.Context, account string, body []byte) (traffic.Reply, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.callbackURL("ondato", account), bytes.NewReader(body))
 	if err != nil {
 		return traffic.Reply{}, err
 	}

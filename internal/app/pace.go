@@ -49,10 +49,14 @@ const (
 // progress is a measurement of the payload log.
 type progress struct {
 	at        time.Time
-	backlog   int    // stored and not processed
+	backlog   int    // stored and not processed, without those that were tried in vain
+	retried   int    // tried in vain: they wait for a key or for their account, and keep no worker from the others
 	processed uint64 // in all
 	own       uint64 // callbacks that this process has let through
 }
+
+// stored is the number of payloads that all processes have stored.
+func (p progress) stored() uint64 { return p.processed + uint64(p.backlog) + uint64(p.retried) }
 
 // pace slows callbacks down while payloads are stored faster than they are processed to events: a provider that is
 // answered later sends its next callback later, and one that is answered 503 sends the callback again. Without
@@ -137,7 +141,7 @@ func paceShare(behind time.Duration) float64 {
 // window.
 func (p *pace) ownPart() float64 {
 	first, last := p.samples[0], p.samples[len(p.samples)-1]
-	before, after := first.processed+uint64(first.backlog), last.processed+uint64(last.backlog)
+	before, after := first.stored(), last.stored()
 	if own := last.own - first.own; after > before && own < after-before {
 		return max(float64(own)/float64(after-before), paceOwn)
 	}
@@ -161,12 +165,13 @@ func (a *App) watchPace(ctx context.Context) {
 	for {
 		select {
 		case now := <-tick.C:
-			backlog, processed, err := a.store.Progress(ctx)
+			p, err := a.store.Progress(ctx)
 			if bus := a.bus.Load(); err != nil || bus != nil && !bus.Connected() {
 				a.pace.forget()
 				continue
 			}
-			a.pace.note(progress{at: now, backlog: backlog, processed: processed, own: a.pace.own.Load()})
+			a.pace.note(progress{at: now, backlog: p.Backlog - p.Retried, retried: p.Retried, processed: p.Processed,
+				own: a.pace.own.Load()})
 		case <-ctx.Done():
 			return
 		}
