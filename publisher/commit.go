@@ -357,6 +357,7 @@ func (c *committer) publishWithRetry(
 	if err = c.conn.disk.flush(ctx, pub.Stream); err != nil {
 		return nil, fmt.Errorf("publish: %w", err)
 	}
+	c.conn.disk.noteFlushed(pub.Stream, pub.Sequence)
 	return pub, nil
 }
 

@@ -88,10 +88,27 @@ func (s *Store) begin(ctx context.Context, o ConsumeOptions) error {
 		s.tried.Store(moved.Reached)
 		Repaired{Consumers: []Moved{*moved}}.Log(o.Log)
 	}
-	if !o.Exclusive {
-		return nil
+	if err := s.coverStored(ctx); err != nil || !o.Exclusive {
+		return err
 	}
 	return s.takeOver(ctx)
+}
+
+// coverStored flushes the payloads that are stored, so that no worker waits for the flush of each.
+func (s *Store) coverStored(ctx context.Context) error {
+	log, err := s.js.Stream(ctx, s.names.payloads())
+	if err != nil {
+		return fmt.Errorf("look up the payload log: %w", err)
+	}
+	state := log.CachedInfo().State
+	if state.Msgs == 0 {
+		return nil
+	}
+	if err := s.disk.flush(ctx, s.names.payloads()); err != nil {
+		return err
+	}
+	s.disk.noteFlushed(s.names.payloads(), state.LastSeq)
+	return nil
 }
 
 // normalizer is the consumer of the payload log.
@@ -244,7 +261,7 @@ func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, recor
 	if !ok {
 		return
 	}
-	if !s.isThere(ctx, m) {
+	if !s.isDurable(ctx, m) {
 		putBack(ctx, m)
 		return
 	}
@@ -322,6 +339,19 @@ func (s *Store) isThere(ctx context.Context, m delivery) bool {
 		isReplaced, err := s.payloadReplaced(ctx, m.received)
 		if err == nil {
 			return !isReplaced
+		}
+		keepHeld(ctx, m, retryPause)
+	}
+	return false
+}
+
+// isDurable waits until a payload is on the disk, and then reports whether it must be processed, as isThere does. An
+// embedded server delivers a payload before it is flushed. If power failed then, the payload would be lost, and a
+// subscriber may already have received its event; later the same id could belong to another event.
+func (s *Store) isDurable(ctx context.Context, m delivery) bool {
+	for s.isThere(ctx, m) {
+		if s.disk.covers(ctx, s.names.payloads(), m.seq) == nil {
+			return true
 		}
 		keepHeld(ctx, m, retryPause)
 	}

@@ -27,7 +27,11 @@ import (
 type disk interface {
 	// flush returns when everything that a stream had acknowledged at the time of the call is durable.
 	flush(ctx context.Context, stream string) error
-	// flushAll does the same for every change of every stream, also of older messages.
+	// noteFlushed records that a flush of a stream has covered it up to a sequence that had been acknowledged before.
+	noteFlushed(stream string, sequence uint64)
+	// covers returns when a message of a stream that was delivered is durable.
+	covers(ctx context.Context, stream string, sequence uint64) error
+	// flushAll does what flush does for every change of every stream, also of older messages.
 	flushAll(ctx context.Context) error
 	// keeps is flush, and then whether a stream has what the server says that it has: a message that could not be written
 	// may be counted until the server is restarted.
@@ -49,11 +53,13 @@ type flushers struct {
 	mu       sync.Mutex
 	byStream map[string]*flusher
 	vouched  map[string]*vouched // by stream
+	covered  map[string]*covered // by stream
 	whole    *flusher
 }
 
 func newFlushers(dir string) *flushers {
-	f := &flushers{dir: dir, byStream: map[string]*flusher{}, vouched: map[string]*vouched{}}
+	f := &flushers{dir: dir, byStream: map[string]*flusher{}, vouched: map[string]*vouched{},
+		covered: map[string]*covered{}}
 	f.whole = &flusher{sync: f.syncFileSystem}
 	return f
 }
@@ -61,6 +67,29 @@ func newFlushers(dir string) *flushers {
 func (f *flushers) flush(ctx context.Context, stream string) error {
 	one, _ := f.of(stream)
 	return one.wait(ctx)
+}
+
+func (f *flushers) noteFlushed(stream string, sequence uint64) { f.coveredOf(stream).note(sequence) }
+
+func (f *flushers) covers(ctx context.Context, stream string, sequence uint64) error {
+	if f.coveredOf(stream).wait(ctx, sequence) {
+		return nil
+	}
+	if err := f.flush(ctx, stream); err != nil {
+		return err
+	}
+	f.noteFlushed(stream, sequence)
+	return nil
+}
+
+// coveredOf is what flushes have covered of a stream.
+func (f *flushers) coveredOf(stream string) *covered {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.covered[stream]; !ok {
+		f.covered[stream] = &covered{}
+	}
+	return f.covered[stream]
 }
 
 // keeps asks the server itself: what is known of refused writes may be a second old.
@@ -516,14 +545,20 @@ func (r *remoteDisk) flushes(ctx context.Context) (bool, error) {
 
 func (r *remoteDisk) flushAll(ctx context.Context) error { return r.flush(ctx, flushEverything) }
 
+func (r *remoteDisk) noteFlushed(string, uint64) {}
+
+func (r *remoteDisk) covers(ctx context.Context, stream string, _ uint64) error { return r.flush(ctx, stream) }
+
 func (r *remoteDisk) keeps(ctx context.Context, stream string) error { return r.flush(ctx, stream) }
 
 // flushedByServer is the disk of an external server, which flushes before it acknowledges.
 type flushedByServer struct{ notStopped }
 
-func (flushedByServer) flush(context.Context, string) error { return nil }
-func (flushedByServer) flushAll(context.Context) error      { return nil }
-func (flushedByServer) keeps(context.Context, string) error { return nil }
+func (flushedByServer) flush(context.Context, string) error          { return nil }
+func (flushedByServer) noteFlushed(string, uint64)                   {}
+func (flushedByServer) covers(context.Context, string, uint64) error { return nil }
+func (flushedByServer) flushAll(context.Context) error               { return nil }
+func (flushedByServer) keeps(context.Context, string) error          { return nil }
 
 // syncInterval is how often the embedded server itself flushes the messages that no caller waits for: requests
 // to watch that users publish, and the timers that have fired.

@@ -186,6 +186,7 @@ func (f *flushers) forget(stream string) {
 	defer f.mu.Unlock()
 	f.vouched[stream].end()
 	delete(f.vouched, stream)
+	delete(f.covered, stream)
 	delete(f.byStream, stream)
 }
 

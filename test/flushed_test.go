@@ -19,9 +19,9 @@ import (
 )
 
 // TestAnswersFollowFlushes records the system calls of a real process. The bytes of every callback are written to the
-// payload log, then that file is flushed, and only then the callback is answered. The event of every callback is
-// flushed before the record of its disposition is written. So a power cut loses nothing that was answered, provided
-// that the disk keeps flushed data.
+// payload log, then that file is flushed, and only then the callback is answered and its event written. The event is
+// flushed before the record of its disposition is written. So a power cut loses nothing that was answered, and no
+// payload whose event a subscriber has received, provided that the disk keeps flushed data.
 func TestAnswersFollowFlushes(t *testing.T) {
 	t.Parallel()
 	strace, err := exec.LookPath("strace")
@@ -172,6 +172,11 @@ func (c systemCalls) check(t *testing.T, n int) {
 	if stored < 0 || answered < 0 || !c.flushed(file, stored, answered) {
 		t.Errorf("callback %d: written at line %d of the record, answered at line %d, no flush of %s in between", n, stored,
 			answered, filepath.Base(file))
+	}
+	begun := c.line(0, "/KYC_EVENTS/msgs/", `\"subject\":\"`+idOf(n)+`\"`)
+	if begun < 0 || !c.flushed(file, stored, begun) {
+		t.Errorf("callback %d: written at line %d of the record, its event at line %d, no flush of %s in between", n, stored,
+			begun, filepath.Base(file))
 	}
 	file, published := c.written("KYC_EVENTS", `\"subject\":\"`+idOf(n)+`\"`)
 	done := c.line(0, "/KYC_DISPOSITIONS/msgs/", kycbridge.VerificationMark(idOf(n)))
