@@ -512,8 +512,13 @@ func TestVariablesInValues(t *testing.T) {
 		t.Errorf("%q %+v", a.API.visible(), a)
 	}
 	_, err = load(strings.Replace(account("confirm: false"), "token-long-enough", "'${EMPTY}'", 1), "EMPTY=")
-	if err == nil || err.Error() != "kyc.yaml:5: accounts[0].auth.bearer[0]: is an empty secret; write the secret or "+
-		"remove it" {
+	if err == nil || err.Error() != "kyc.yaml:5: accounts[0].auth.bearer[0]: the variable EMPTY is empty; give it a value, "+
+		"or leave the key out" {
+		t.Error(err)
+	}
+	_, err = load("public_url: ${A}${EMPTY}", "EMPTY=", "A=")
+	if err == nil || err.Error() != "kyc.yaml:1: public_url: the variable EMPTY is empty; give it a value, or leave the "+
+		"key out" {
 		t.Error(err)
 	}
 }
@@ -529,7 +534,7 @@ func write(t *testing.T, text string) string {
 }
 
 func TestSecretFiles(t *testing.T) {
-	one, several := write(t, "secret-one\n"), write(t, "secret-a\nsecret-b\n")
+	one, several := write(t, "\ufeffsecret-one\n"), write(t, "secret-a\r\nsecret-b\r\n")
 	catalog := testCatalog()
 	catalog.AuthKeys["idwise"] = []string{"basic", "headers", "bearer", "hmac", "keys", "url_tokens"}
 	c, err := parseConfig("kyc.yaml", []byte(`
@@ -566,10 +571,18 @@ accounts:
 		t.Error("a secret of a file is missing")
 	}
 
+	const noText = "the file holds characters that no secret has (FILE); write the secret into it as text in UTF-8, " +
+		"without control characters"
 	for file, want := range map[string]string{
-		write(t, "\n\n"): "the file is empty (FILE); write the secret into it",
-		several:          "the file holds several lines (FILE); write one secret into it",
-		t.TempDir():      "the file cannot be read: is a directory (FILE); name a readable file",
+		write(t, "\n\n"):                       "the file is empty (FILE); write the secret into it",
+		several:                                "the file holds several lines (FILE); write one secret into it",
+		write(t, "\ufeff\n"):                   "the file is empty (FILE); write the secret into it",
+		write(t, "\xff\xfes\x00e\x00c\x00"):    noText, // UTF-16
+		write(t, "secret\x00"):                 noText,
+		write(t, "\x1b[200~secret\x1b[201~\n"): noText, // pasted into some terminals
+		write(t, "secret\rother"):              noText,
+		write(t, "secret\tother\n"):            noText,
+		t.TempDir():                            "the file cannot be read: is a directory (FILE); name a readable file",
 	} {
 		want = "kyc.yaml:1: bus.token_file: " + strings.Replace(want, "FILE", file, 1)
 		if _, err := load("bus: {url: 'nats://h', token_file: " + file + "}"); err == nil || err.Error() != want {

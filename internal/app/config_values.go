@@ -7,9 +7,12 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -39,7 +42,7 @@ var (
 
 // expand replaces ${NAME} by the variable and $${ by ${.
 func (r *reader) expand(key, text string) (string, bool) {
-	sound, broken := true, false
+	sound, broken, last := true, false, ""
 	out := variable.ReplaceAllStringFunc(text, func(found string) string {
 		name := variableName.FindStringSubmatch(found)
 		switch {
@@ -55,9 +58,16 @@ func (r *reader) expand(key, text string) (string, bool) {
 			r.add(key, "the variable "+name[1]+" is not set", "set it, or write $${ for the characters ${")
 			sound = false
 		}
+		last = name[1]
 		r.referenced[name[1]] = true
 		return value
 	})
+	if sound && !broken && out == "" && last != "" {
+		// A variable that is missing on its way through the definition of a container arrives empty. The key would count
+		// as left out: a public_url, a proxy or a limit would silently not apply.
+		r.add(key, "the variable "+last+" is empty", "give it a value, or leave the key out")
+		return "", false
+	}
 	return out, sound && !broken
 }
 
@@ -126,17 +136,22 @@ func (r *reader) secrets(key, file string, want fileContent) []string {
 		r.add(key, "the file cannot be read: "+err.Error()+pathShown(file), "name a readable file")
 		return nil
 	}
-	isKey := strings.HasPrefix(string(raw), "-----BEGIN ") || strings.HasPrefix(string(raw), "{")
-	if want == wholeFile && strings.TrimSpace(string(raw)) != "" || want == oneSecret && isKey {
-		return []string{string(raw)} // in PEM and JSON too, all lines are one secret
+	text := strings.TrimPrefix(string(raw), byteOrderMark)
+	isKey := strings.HasPrefix(text, "-----BEGIN ") || strings.HasPrefix(text, "{")
+	if want == wholeFile && strings.TrimSpace(text) != "" || want == oneSecret && isKey {
+		return []string{text} // in PEM and JSON too, all lines are one secret
 	}
 	var out []string
-	for line := range strings.Lines(string(raw)) {
+	for line := range strings.Lines(text) {
 		if line = strings.TrimRight(line, "\r\n"); line != "" {
 			out = append(out, line)
 		}
 	}
 	switch {
+	case slices.ContainsFunc(out, isNoSecret):
+		r.add(key, "the file holds characters that no secret has"+pathShown(file),
+			"write the secret into it as text in UTF-8, without control characters")
+		return nil
 	case len(out) == 0:
 		r.add(key, "the file is empty"+pathShown(file), "write the secret into it")
 	case len(out) > 1 && want == oneSecret:
@@ -144,6 +159,15 @@ func (r *reader) secrets(key, file string, want fileContent) []string {
 		return nil
 	}
 	return out
+}
+
+// byteOrderMark is what some editors write at the beginning of a file in UTF-8.
+const byteOrderMark = "\ufeff"
+
+// isNoSecret reports whether a line cannot be a secret: it is not UTF-8 (but UTF-16, for example), or has control
+// characters, as of a terminal. No provider and no operator could send it.
+func isNoSecret(line string) bool {
+	return !utf8.ValidString(line) || strings.ContainsFunc(line, unicode.IsControl)
 }
 
 // pathShown is the path of a file for the end of a problem; "" if the text may be a secret.
