@@ -22,6 +22,7 @@ type Store struct {
 	maxBody    int
 	replicas   int
 	keeps      atomic.Pointer[keeping]
+	isOpen     bool     // the streams were made or updated at the start
 	durables   registry // consumers of this process
 	pulls      pulls
 	turn       sync.Mutex    // held by the goroutine that starts the next pull or restarts deliveries
@@ -62,7 +63,11 @@ type keeping struct {
 }
 
 func (s *Store) keep(r kycbridge.Retention) {
-	s.keeps.Store(&keeping{r, storeStreams(s.names, s.maxBody, s.replicas, r)})
+	wanted := storeStreams(s.names, s.maxBody, s.replicas, r)
+	for i := range wanted {
+		wanted[i].lengthens = s.isOpen
+	}
+	s.keeps.Store(&keeping{r, wanted})
 }
 
 // KeepLonger applies a retention of payloads that is longer than the one in use: what belongs to a payload, such as its
@@ -96,6 +101,8 @@ func OpenStore(
 	if err := c.open(ctx, s.wanted()); err != nil {
 		return nil, err
 	}
+	s.isOpen = true
+	s.keep(retention)
 	var quarantine, refused, keyPages jetstream.Stream
 	for name, stream := range map[string]*jetstream.Stream{
 		names.payloads(): &s.payloadLog, names.polls(): &s.polls, names.starts(): &s.starts,

@@ -48,13 +48,20 @@ type stream struct {
 	// set another limit on an existing stream. That limit remains, unless chosen is set.
 	aged   time.Duration
 	chosen bool // the configuration of kycbridge names an age other than the default
+	// lengthens: a running process only lengthens the age limit. Another process may have a longer retention; the two
+	// would set their limits in turn, and what the longer one needs would expire.
+	lengthens bool
 	// ours: only kycbridge creates it, so with other subjects it is of another prefix. To the others an operator may have
 	// given subjects of their own. Of the store's streams the first one is ours: it is checked before one is changed.
 	ours bool
 }
 
 // updates reports whether the age limit of an existing stream is replaced.
-func (w stream) updates(have time.Duration) bool { return w.aged > 0 && (w.chosen || have == w.aged) }
+func (w stream) updates(have time.Duration) bool {
+	want := w.config.MaxAge
+	isLonger := want == 0 || have > 0 && have < want
+	return w.aged > 0 && (w.chosen || have == w.aged) && (isLonger || !w.lengthens)
+}
 
 // keeper makes the configurations of the store's streams. They never drop a message to make room for another one.
 type keeper struct {
