@@ -173,6 +173,17 @@ func (f *flushers) syncFileSystem() error {
 	if err := unix.Syncfs(int(dir.Fd())); err != nil {
 		return fmt.Errorf("%w: %w", errNotFlushed, err)
 	}
+	lock, err := os.OpenFile(filepath.Join(f.dir, lockFile), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		defer lock.Close()
+		err = confirmFlush(lock)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNotFlushed, withoutPath(err))
+	}
 	return nil
 }
 
@@ -262,6 +273,7 @@ func (f *flusher) run() {
 type blockFiles struct {
 	folder   string
 	datasync func(*os.File) error // flushes a file
+	confirm  func(*os.File) error // finds out whether a flush has been what it reported
 	last     uint64               // number of the last file at the latest flush; 0: none was flushed yet
 	file     *os.File             // the file last; while it is open, no other file can get its inode number
 	inode    uint64               // of the file last: a rewritten file has another one
@@ -269,12 +281,25 @@ type blockFiles struct {
 }
 
 func newBlockFiles(folder string) *blockFiles {
-	return &blockFiles{folder: folder, datasync: func(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }}
+	return &blockFiles{folder: folder, datasync: func(f *os.File) error { return unix.Fdatasync(int(f.Fd())) },
+		confirm: confirmFlush}
 }
 
-// sync flushes the files that the server has appended to since the last call: the last one of that time
-// and those after it. They are looked up by name each time, because the server replaces files.
+// sync flushes the files that the server has appended to since the last call, and confirms that the file system still
+// works.
 func (b *blockFiles) sync() error {
+	if err := b.syncGrown(); err != nil {
+		return err
+	}
+	if err := b.confirm(b.file); err != nil {
+		return fmt.Errorf("%w: %w", errNotFlushed, err)
+	}
+	return nil
+}
+
+// syncGrown flushes the last file of the last call and those after it. They are looked up by name each time, because the
+// server replaces files.
+func (b *blockFiles) syncGrown() error {
 	switch found, err := b.syncFile(b.last); {
 	case err != nil:
 		return err
@@ -392,7 +417,7 @@ func (b *blockFiles) syncFile(n uint64) (found bool, err error) {
 
 // syncNew flushes a file that no flush has covered yet, with its entry in the folder, and keeps it open.
 func (b *blockFiles) syncNew(n uint64) (found bool, err error) {
-	file, err := os.Open(b.path(n))
+	file, err := os.OpenFile(b.path(n), os.O_RDWR, 0) // confirm writes nothing, but needs the right to
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
