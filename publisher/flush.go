@@ -572,7 +572,9 @@ func (r *remoteDisk) flushAll(ctx context.Context) error { return r.flush(ctx, f
 
 func (r *remoteDisk) noteFlushed(string, uint64) {}
 
-func (r *remoteDisk) covers(ctx context.Context, stream string, _ uint64) error { return r.flush(ctx, stream) }
+func (r *remoteDisk) covers(ctx context.Context, stream string, _ uint64) error {
+	return r.flush(ctx, stream)
+}
 
 func (r *remoteDisk) keeps(ctx context.Context, stream string) error { return r.flush(ctx, stream) }
 

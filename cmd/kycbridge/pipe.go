@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -13,10 +14,17 @@ import (
 
 // quietPipe treats a closed reader (| head), and a signal, as the end of the work.
 func quietPipe(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, syscall.EPIPE) {
+	if errors.Is(err, context.Canceled) || outputClosed(err) {
 		return nil
 	}
 	return err
+}
+
+// outputClosed reports whether err is that of a write to a file whose reader is gone. A broken connection has the same
+// number (EPIPE), but is a failure.
+func outputClosed(err error) bool {
+	written, ok := errors.AsType[*fs.PathError](err)
+	return ok && errors.Is(written, syscall.EPIPE)
 }
 
 // untilUnread returns a context that ends when the reader of out has closed it (| head -1). A command with --follow

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -74,9 +75,21 @@ func TestEnds(t *testing.T) {
 	if err := broken(interruptedContext, lost, "go on"); quietPipe(err) == nil || err.Error() != "interrupted: go on" {
 		t.Errorf("work that a signal stopped: %v", err)
 	}
-	if err := broken(t.Context(), fmt.Errorf("write: %w", syscall.EPIPE), "go on"); quietPipe(err) == nil ||
+	unread, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unread.Close()
+	defer out.Close()
+	_, closed := fmt.Fprintln(out, "x")
+	if err := broken(t.Context(), closed, "go on"); quietPipe(closed) != nil || quietPipe(err) == nil ||
 		err.Error() != "the output was closed: go on" {
 		t.Errorf("work whose reader has gone: %v", err)
+	}
+	gone := fmt.Errorf("the connection has ended: %w", &net.OpError{Op: "write", Net: "tcp",
+		Err: os.NewSyscallError("write", syscall.EPIPE)})
+	if err := broken(t.Context(), gone, "go on"); quietPipe(gone) == nil || err != nil {
+		t.Errorf("a broken connection counts as a closed output: %v", err)
 	}
 	if err := errors.Join(broken(t.Context(), nil, "x"), broken(t.Context(), errors.New("other"), "x"),
 		broken(t.Context(), lost, "x")); err != nil {

@@ -108,7 +108,7 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 			return nil
 		case err := <-a.Failed():
 			patience = failedTimeout
-			return err
+			return errors.New(err.Error()) // whatever it wraps: main would take a canceled call for a signal
 		}
 	}
 }

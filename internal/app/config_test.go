@@ -512,8 +512,8 @@ func TestVariablesInValues(t *testing.T) {
 		t.Errorf("%q %+v", a.API.visible(), a)
 	}
 	_, err = load(strings.Replace(account("confirm: false"), "token-long-enough", "'${EMPTY}'", 1), "EMPTY=")
-	if err == nil || err.Error() != "kyc.yaml:5: accounts[0].auth.bearer[0]: the variable EMPTY is empty; give it a value, "+
-		"or leave the key out" {
+	if err == nil || err.Error() != "kyc.yaml:5: accounts[0].auth.bearer[0]: the variable EMPTY is empty; give it a "+
+		"value, or leave the key out" {
 		t.Error(err)
 	}
 	_, err = load("public_url: ${A}${EMPTY}", "EMPTY=", "A=")
