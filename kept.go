@@ -27,6 +27,7 @@ type Kept struct {
 	Seq     uint64       // sequence in its stream: identifies this copy
 	Size    int          // of the body in bytes, also if the body was not read
 	Key     string       // name of the key of an encrypted body; "": it is not encrypted
+	Unread  string       // page of keys that does not open, so that the body could not be decrypted; "": the page opens
 	Reason  string       // of quarantine
 	Errors  []FieldError // of quarantine; none if the list was too long to store
 	Request *Request     // of a refused one: the data needed to authenticate it again
@@ -98,6 +99,7 @@ type KeptQuery struct {
 	Since          time.Time // stored at or after
 	From           uint64    // first sequence
 	HeadersOnly    bool      // omit the bodies
+	Unread         bool      // pass payloads whose bodies cannot be decrypted at present too; otherwise an error
 }
 
 // Position is the progress of the Normalizer in the payload log.
@@ -156,6 +158,21 @@ type Tombstone struct {
 	Revision int `json:"revision,omitempty"`
 	// Marks identify the erased payloads of the log, so that repetitions are recognized.
 	Marks Marks `json:"marks,omitempty"`
+	// Unfinished: the erasure is going on, was interrupted, or could not erase everything.
+	Unfinished bool `json:"unfinished,omitempty"`
+}
+
+// Erased is the number of erased messages.
+func (t Tombstone) Erased() int { return t.Payloads + t.Quarantined + t.Refused + t.Events + t.Watches }
+
+// Plus is t with the numbers of an earlier attempt, which did not finish the erasure.
+func (t Tombstone) Plus(earlier Tombstone) Tombstone {
+	t.Payloads += earlier.Payloads
+	t.Quarantined += earlier.Quarantined
+	t.Refused += earlier.Refused
+	t.Events += earlier.Events
+	t.Watches += earlier.Watches
+	return t
 }
 
 // Following is t as it is stored in place of an earlier tombstone of the same verification: what was erased before

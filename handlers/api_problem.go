@@ -43,6 +43,26 @@ type problemMembers struct {
 	MissingRight     kycbridge.Right        `json:"missing_right,omitempty"`
 	HoldReason       string                 `json:"hold_reason,omitempty"`
 	HoldUntil        time.Time              `json:"hold_until,omitzero"`
+	Erased           *erasedSoFar           `json:"erased,omitempty"`
+	kycbridge.Left
+}
+
+// erasedSoFar are the numbers of messages of a verification that an unfinished erasure has erased.
+type erasedSoFar struct {
+	Payloads    int `json:"payloads"`
+	Quarantined int `json:"quarantined"`
+	Refused     int `json:"refused"`
+	Events      int `json:"events"`
+	Watches     int `json:"watches"`
+}
+
+// addUnfinished adds what an erasure has erased, and what is left.
+func (m *problemMembers) addUnfinished(e *kycbridge.UnfinishedError) {
+	m.Left = e.Left
+	if t := e.Erased; t != nil {
+		m.VerificationID = t.VerificationID
+		m.Erased = &erasedSoFar{t.Payloads, t.Quarantined, t.Refused, t.Events, t.Watches}
+	}
 }
 
 // encoded is the members in the format of problem.write: each after a comma, without the braces.
@@ -64,7 +84,10 @@ func (t *requestLog) refuse(w http.ResponseWriter, err error) (outcome string, s
 	var failed *kycbridge.ProviderError
 	var missing missingRight
 	var held *kycbridge.HeldError
+	var unfinished *kycbridge.UnfinishedError
 	switch {
+	case errors.As(err, &unfinished):
+		m.addUnfinished(unfinished)
 	case errors.As(err, &held):
 		m.VerificationID, m.HoldReason, m.HoldUntil = held.Hold.VerificationID, held.Hold.Reason, held.Hold.Until
 	case errors.As(err, &missing):

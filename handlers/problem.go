@@ -134,6 +134,10 @@ var problems = [...]problem{
 		detailSent: "The answer is not what the provider documents, so the provider may have processed the request. " +
 			lookFirst},
 
+	{kind: kycbridge.ErrUnfinished, name: "unfinished", status: http.StatusServiceUnavailable, retryAfter: 60,
+		title: "Not everything is erased", detail: "See keys_left, unread and key_pages: keys of stored bodies could not " +
+			"be read, or the store failed. Restore the key service, the master key or the stream of keys, and send the request " +
+			"again: it erases the rest."},
 	{kind: errFault, name: "fault", status: http.StatusServiceUnavailable, retryAfter: 5,
 		title: "Temporarily unavailable", detail: "The request could not be processed. Send it again later."},
 	{kind: errDraining, name: "draining", status: http.StatusServiceUnavailable, retryAfter: 1, close: true,

@@ -53,6 +53,10 @@ func (s *Store) destroyKeyOf(ctx context.Context, shelf kycbridge.Shelf, seq uin
 	if name == "" || s.sealer.pages.destroyed(shelf, name) {
 		return nil
 	}
+	page, _, _, _ := parseKeyName(name)
+	if left, _, err := s.readKeysLeft(ctx, s.names.keysLeftOf(shelf, page)); err != nil || isLeft(left, name) {
+		return err // the caller has tried just now, and the key service may take long to fail
+	}
 	return s.DestroyKeys(ctx, shelf, []string{name})
 }
 

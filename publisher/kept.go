@@ -46,7 +46,7 @@ func (s *Store) Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbr
 			if errors.Is(err, kycbridge.ErrNotFound) {
 				return nil
 			}
-			if err != nil {
+			if err := unlessUnread(q, k, err); err != nil {
 				return err
 			}
 			return each(k)
@@ -55,11 +55,19 @@ func (s *Store) Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbr
 			return each(keptOf(q.Shelf, m.Subject(), m.Headers(), nil, meta.Sequence.Stream))
 		}
 		k, err := s.kept(ctx, q.Shelf, m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream)
-		if err != nil {
+		if err := unlessUnread(q, k, err); err != nil {
 			return err
 		}
 		return each(k)
 	})
+}
+
+// unlessUnread is err, which ends a query, unless the query passes payloads that cannot be decrypted and k is one.
+func unlessUnread(q kycbridge.KeptQuery, k kycbridge.Kept, err error) error {
+	if q.Unread && k.Unread != "" {
+		return nil
+	}
+	return err
 }
 
 // keptOfOne reads the payloads of one verification from the log.
@@ -87,7 +95,7 @@ func (s *Store) keptOfOne(
 			return each(k)
 		}
 		k, err := s.kept(ctx, q.Shelf, raw.Subject, raw.Header, raw.Data, raw.Sequence)
-		if err != nil {
+		if err := unlessUnread(q, k, err); err != nil {
 			return err
 		}
 		return each(k)
@@ -123,7 +131,8 @@ func (s *Store) keptSubjects(q kycbridge.KeptQuery) ([]string, error) {
 	return []string{filter}, nil
 }
 
-// KeptAt reads one kept payload, or returns kycbridge.ErrNotFound.
+// KeptAt reads one kept payload, or returns kycbridge.ErrNotFound. If its body cannot be decrypted at present, the
+// payload is returned beside the error, with Unread.
 func (s *Store) KeptAt(ctx context.Context, shelf kycbridge.Shelf, seq uint64) (kycbridge.Kept, error) {
 	if _, err := s.shelf(shelf); err != nil {
 		return kycbridge.Kept{}, fmt.Errorf("read kept payload: %w", err)
@@ -145,7 +154,7 @@ func (s *Store) KeptAt(ctx context.Context, shelf kycbridge.Shelf, seq uint64) (
 	}
 	k, err := s.kept(ctx, shelf, raw.Subject, raw.Header, raw.Data, raw.Sequence)
 	if err != nil {
-		return kycbridge.Kept{}, fmt.Errorf("read kept payload %d of %s: %w", seq, orPayloads(shelf), err)
+		return k, fmt.Errorf("read kept payload %d of %s: %w", seq, orPayloads(shelf), err)
 	}
 	return k, nil
 }
@@ -208,7 +217,12 @@ func (s *Store) kept(
 	ctx context.Context, shelf kycbridge.Shelf, subject string, h nats.Header, body []byte, seq uint64,
 ) (kycbridge.Kept, error) {
 	k := keptOf(shelf, subject, h, body, seq)
-	if err := s.unseal(ctx, k.Shelf, k.Key, &k.Payload); err != nil && !errors.Is(err, errAltered) {
+	err := s.unseal(ctx, k.Shelf, k.Key, &k.Payload)
+	if err != nil {
+		id, _, _, _ := parseKeyName(k.Key)
+		k.Unread = pageName(k.Shelf, id)
+	}
+	if err != nil && !errors.Is(err, errAltered) {
 		return k, err
 	}
 	if k.Request != nil {

@@ -105,30 +105,6 @@ func (e *MasterError) Error() string { return e.err.Error() }
 
 func (e *MasterError) Unwrap() error { return e.err }
 
-// DestroyKeys destroys the keys of stored bodies, by the names that Kept.Key contains. Afterwards these bodies,
-// and all copies of them, cannot be decrypted any more. Names of destroyed or unknown keys, and of keys in an altered
-// page, are no error.
-func (s *Store) DestroyKeys(ctx context.Context, shelf kycbridge.Shelf, names []string) error {
-	slots := map[string][]int{}
-	for _, name := range names {
-		if id, _, slot, ok := parseKeyName(name); ok {
-			slots[id] = append(slots[id], slot)
-		}
-	}
-	for id, all := range slots {
-		err := s.sealer.pages.rewrite(ctx, shelf, id, func(p *page) (changed bool) {
-			for _, slot := range all {
-				changed = p.destroy(slot) || changed
-			}
-			return changed
-		})
-		if err != nil && !errors.Is(err, errAltered) {
-			return fmt.Errorf("destroy keys: %w", err)
-		}
-	}
-	return nil
-}
-
 // Rotation counts the pages that RotateKeys has wrapped again, or would wrap again without dryRun.
 type Rotation struct {
 	Master  string `json:"master_key"` // id of the current master key

@@ -36,6 +36,7 @@ func (s *Store) Unfinished(ctx context.Context, shelf kycbridge.Shelf) (left []k
 	if err != nil {
 		return nil, fmt.Errorf("look for unfinished erasures: %w", err)
 	}
+	unopened := map[string]bool{} // pages; a key service may take long to fail
 	for _, seq := range seqs {
 		bounded, cancel := s.whileUp(ctx)
 		raw, err := s.shelves[orPayloads(shelf)].GetMsg(bounded, seq)
@@ -47,13 +48,15 @@ func (s *Store) Unfinished(ctx context.Context, shelf kycbridge.Shelf) (left []k
 			return left, fmt.Errorf("look for unfinished erasures: %w", err)
 		}
 		m := agedMessage(shelf, raw.Subject, raw.Header, seq, s.clocks.here(name, raw.Time))
-		if m.Sealed == "" {
+		page, _, _, _ := parseKeyName(m.Sealed)
+		if m.Sealed == "" || unopened[page] {
 			continue
 		}
-		if gone, err := s.sealer.pages.isDestroyed(ctx, orPayloads(shelf), m.Sealed); !gone || err != nil {
-			continue // if the keys cannot be read now, a later search finds it
+		gone, err := s.sealer.pages.isDestroyed(ctx, orPayloads(shelf), m.Sealed)
+		unopened[page] = err != nil // a later search finds it
+		if gone && err == nil {
+			left = append(left, m)
 		}
-		left = append(left, m)
 	}
 	return left, nil
 }

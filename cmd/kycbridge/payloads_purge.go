@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kycbridge"
 	"kycbridge/internal/archive"
 )
 
@@ -131,12 +132,18 @@ func (f *purgeFlags) one(ctx context.Context, cmd *cobra.Command, s store) error
 		return err
 	}
 	out, err := s.Purge(ctx, f.Verification, f.dryRun)
-	if err != nil {
-		if stopped := broken(ctx, err, "some of it may be erased; run it again"); stopped != nil {
-			return stopped
-		}
+	unfinished := errors.Is(err, kycbridge.ErrUnfinished)
+	if stopped := broken(ctx, err, "some of it may be erased; run it again"); stopped != nil {
+		err = stopped
+	}
+	if err != nil && (!unfinished || out.VerificationID == "") {
 		return err
 	}
+	return errors.Join(f.printErasure(cmd, out, unfinished), err)
+}
+
+// printErasure prints what was erased, and what was left.
+func (f *purgeFlags) printErasure(cmd *cobra.Command, out archive.Erasure, unfinished bool) error {
 	if f.asJSON {
 		return line(cmd.OutOrStdout(), struct {
 			DryRun bool `json:"dry_run"`
@@ -145,6 +152,8 @@ func (f *purgeFlags) one(ctx context.Context, cmd *cobra.Command, s store) error
 	}
 	text := erasure(out)
 	switch {
+	case unfinished:
+		text += "\nnot everything is erased"
 	case f.dryRun:
 		text += "\nnothing was erased"
 	case out.Empty():
@@ -152,7 +161,7 @@ func (f *purgeFlags) one(ctx context.Context, cmd *cobra.Command, s store) error
 	default:
 		text += "\nerased"
 	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
 	return err
 }
 
@@ -166,6 +175,12 @@ func erasure(e archive.Erasure) string {
 	text = strings.Replace(text, "timer or receipts", "timers or receipts", 1)
 	if e.Before != nil {
 		text += "; erased before, at " + e.Before.At.UTC().Format(time.RFC3339)
+		if e.Before.Unfinished {
+			text += ", and not finished"
+		}
+	}
+	if left := e.String(); left != "" {
+		text += "\n" + left
 	}
 	return text
 }
@@ -192,17 +207,29 @@ func (f *purgeFlags) old(
 	}
 	filter.Until = time.Time{}
 	counts, err := f.sweep(ctx, cmd, s, filter, before, f.dryRun)
-	if err != nil {
-		if stopped := broken(ctx, err, "some are erased; run it again for the rest"); stopped != nil {
-			return stopped
-		}
+	if stopped := broken(ctx, err, "some are erased; run it again for the rest"); stopped != nil {
+		return stopped
+	}
+	var unfinished *kycbridge.UnfinishedError
+	if err != nil && !errors.As(err, &unfinished) {
 		return err
 	}
 	if f.asJSON {
-		return line(cmd.OutOrStdout(),
-			map[string]any{"dry_run": f.dryRun, "before": before.UTC().Format(time.RFC3339), "payloads": counts})
+		out := oldErasure{DryRun: f.dryRun, Before: before.UTC().Format(time.RFC3339), Payloads: counts}
+		if unfinished != nil {
+			out.Left = unfinished.Left
+		}
+		return errors.Join(line(cmd.OutOrStdout(), out), err)
 	}
-	return printCounts(cmd.OutOrStdout(), counts, f.dryRun)
+	return errors.Join(printCounts(cmd.OutOrStdout(), counts, f.dryRun), err)
+}
+
+// oldErasure is the erasure of payloads of some age, as JSON.
+type oldErasure struct {
+	Before   string         `json:"before"`
+	DryRun   bool           `json:"dry_run"`
+	Payloads map[string]int `json:"payloads"`
+	kycbridge.Left
 }
 
 // sweep erases or counts, with a progress bar.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kycbridge"
 	"kycbridge/internal/archive"
 )
 
@@ -41,13 +43,13 @@ any more are included, with the retention of the top level.`,
 					}
 				}
 				all, err := s.Retain(ctx, dryRun, true)
-				if err != nil {
-					if stopped := broken(ctx, err, "some is erased; run it again for the rest"); stopped != nil {
-						return stopped
-					}
+				if stopped := broken(ctx, err, "some is erased; run it again for the rest"); stopped != nil {
+					return stopped
+				}
+				if err != nil && !errors.Is(err, kycbridge.ErrUnfinished) {
 					return err
 				}
-				return printAges(cmd.OutOrStdout(), all, dryRun, asJSON)
+				return errors.Join(printAges(cmd.OutOrStdout(), all, err, dryRun, asJSON), err)
 			})
 		},
 	}
@@ -58,12 +60,16 @@ any more are included, with the retention of the top level.`,
 	return cmd
 }
 
-func printAges(w io.Writer, all []archive.Aging, dryRun, asJSON bool) error {
+// printAges prints what was removed, and of an unfinished retention what is left: as JSON in a last object.
+func printAges(w io.Writer, all []archive.Aging, err error, dryRun, asJSON bool) error {
 	if asJSON {
 		for _, a := range all {
 			if err := line(w, a); err != nil {
 				return err
 			}
+		}
+		if unfinished, ok := errors.AsType[*kycbridge.UnfinishedError](err); ok {
+			return line(w, unfinished.Left)
 		}
 		return nil
 	}
@@ -79,7 +85,11 @@ func printAges(w io.Writer, all []archive.Aging, dryRun, asJSON bool) error {
 		if provider == "" {
 			provider, account = "(others)", "-"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\n", a.Class, provider, account, inDays(a.Age), a.Due, a.Held, a.Pending)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d", a.Class, provider, account, inDays(a.Age), a.Due, a.Held, a.Pending)
+		if a.Unread > 0 {
+			fmt.Fprintf(t, "\tunread, kept: %d", a.Unread)
+		}
+		fmt.Fprintln(t)
 	}
 	return t.Flush()
 }

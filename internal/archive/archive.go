@@ -28,7 +28,11 @@ type ShelfWriter interface {
 	// finds them.
 	Erasing(ctx context.Context, shelf kycbridge.Shelf, seqs []uint64) error
 	Unfinished(ctx context.Context, shelf kycbridge.Shelf) ([]kycbridge.Aged, error)
+	// DestroyKeys and DestroyKeysOf, for the purge of a verification, record the keys that they cannot destroy at present.
 	DestroyKeys(ctx context.Context, shelf kycbridge.Shelf, names []string) error
+	DestroyKeysOf(ctx context.Context, verificationID string, shelf kycbridge.Shelf, names []string) error
+	// DestroyLeft destroys those keys, of one verification or with "" of all, and returns what is still left.
+	DestroyLeft(ctx context.Context, verificationID string) (kycbridge.Left, error)
 	Put(ctx context.Context, k kycbridge.Kept) (kycbridge.Stored, error)
 	Erase(ctx context.Context, shelf kycbridge.Shelf, seq uint64, secure bool) error
 }

@@ -16,19 +16,12 @@ import (
 // Erasure counts what a purge erased, or would erase.
 type Erasure struct {
 	kycbridge.Tombstone
+	kycbridge.Left
 	Before *kycbridge.Tombstone `json:"before,omitempty"` // the tombstone of an earlier erasure of the same verification
 }
 
 // Empty reports whether nothing was erased, or would be erased.
-func (e Erasure) Empty() bool {
-	return e.all() == 0
-}
-
-// all is the total of erased messages.
-func (e Erasure) all() int {
-	t := e.Tombstone
-	return t.Payloads + t.Quarantined + t.Refused + t.Events + t.Watches
-}
+func (e Erasure) Empty() bool { return e.Erased() == 0 }
 
 const (
 	// settleTime is how long a purge waits for operations that were in progress when it erased the
@@ -44,7 +37,7 @@ const (
 // and account are derived from it. When it returns, everything that was stored before is erased, and operations
 // that were in progress do not store it again; later messages start a new history. A held verification is refused
 // with kycbridge.HeldError, and after a loss of records every verification with kycbridge.LostRecordsError, also by a
-// dry run.
+// dry run. An erasure that has not erased everything returns what it has erased, and a kycbridge.UnfinishedError.
 func (a *Archive) Purge(ctx context.Context, verificationID string, dryRun bool) (Erasure, error) {
 	k, err := a.KeyOf(ctx, verificationID)
 	if err != nil {
@@ -68,7 +61,20 @@ func (a *Archive) Purge(ctx context.Context, verificationID string, dryRun bool)
 		return p.out, err
 	}
 	defer end()
-	return p.out, p.run(ctx)
+	p.out.Unfinished = true // in the tombstone, until everything is erased
+	return p.out, p.ended(p.run(ctx))
+}
+
+// ended is the error of an erasure that ended with err.
+func (p *purge) ended(err error) error {
+	switch {
+	case err == nil && !p.out.Any():
+		return nil
+	case err != nil && p.out.Empty() && !p.out.Any():
+		return err
+	}
+	erased := p.out.Tombstone
+	return &kycbridge.UnfinishedError{Left: p.out.Left, Erased: &erased, Cause: err}
 }
 
 // shelfOf is the part of a shelf that one query reads.
@@ -89,6 +95,11 @@ type purge struct {
 	out   Erasure
 	marks kycbridge.Marks
 	seen  map[shelfOf]uint64 // next sequence to read of shelves without verifications in their subjects
+}
+
+// account is the account of the verification.
+func (p *purge) account() kycbridge.AccountKey {
+	return kycbridge.AccountKey{Provider: p.key.Provider, Account: p.key.Account}
 }
 
 // counted counts what would be erased, unless the verification is held or records are lost.
@@ -129,11 +140,11 @@ func (p *purge) run(ctx context.Context) error {
 	defer lift()
 	p.seen = map[shelfOf]uint64{}
 	for round := 0; ; round++ {
-		before := p.out.all()
+		before := p.out.Erased()
 		if err := p.round(ctx); err != nil {
 			return err
 		}
-		if round > 0 && p.out.all() == before {
+		if round > 0 && p.out.Erased() == before {
 			break
 		}
 		if round == maxRounds {
@@ -146,16 +157,33 @@ func (p *purge) run(ctx context.Context) error {
 	if _, err := p.Unindex.Unindex(ctx, p.key); err != nil {
 		return fmt.Errorf("erase ids: %w", err)
 	}
-	if p.out.Empty() { // a purge beside this one may have erased everything
-		if t, err := p.Tombstones.Tombstone(ctx, p.key); err != nil || t != nil {
-			return err
-		}
+	left, err := p.ShelfWriter.DestroyLeft(ctx, p.key.VerificationID)
+	if err != nil {
+		return err
+	}
+	p.out.Add(left)
+	p.out.Unfinished = p.out.Any()
+	if isRecorded, err := p.isRecorded(ctx); err != nil || isRecorded {
+		return err
 	}
 	if err := p.writeTombstone(ctx); err != nil {
 		return err
 	}
 	return p.eraseLateWatches(ctx)
 }
+
+// isRecorded reports whether the tombstone that is stored remains: nothing was erased now, and this purge does not
+// finish an earlier one. A purge beside this one may have erased everything.
+func (p *purge) isRecorded(ctx context.Context) (bool, error) {
+	if !p.out.Empty() || p.continued() && !p.out.Unfinished {
+		return false, nil
+	}
+	t, err := p.Tombstones.Tombstone(ctx, p.key)
+	return t != nil, err
+}
+
+// continued reports whether an earlier purge has not erased everything.
+func (p *purge) continued() bool { return p.out.Before != nil && p.out.Before.Unfinished }
 
 // eraseLateWatches erases the timer of a poll that was in progress during the last round. A poll that ends now finds
 // the tombstone, and sets none.
@@ -173,8 +201,7 @@ func (p *purge) eraseWatches(ctx context.Context) (n int, err error) {
 	if err != nil {
 		return n, fmt.Errorf("erase timers: %w", err)
 	}
-	requests, err := p.Watches.EraseRequests(ctx,
-		kycbridge.AccountKey{Provider: p.key.Provider, Account: p.key.Account}, p.isRequested)
+	requests, err := p.Watches.EraseRequests(ctx, p.account(), p.isRequested)
 	return n + requests, err
 }
 
@@ -182,8 +209,7 @@ func (p *purge) eraseWatches(ctx context.Context) (n int, err error) {
 func (p *purge) isRequested(body []byte) bool {
 	request, _ := document.Decode(body)
 	reference := request.Text("reference")
-	owner := kycbridge.AccountKey{Provider: p.key.Provider, Account: p.key.Account}
-	if account, ok := p.readerOf(owner); ok {
+	if account, ok := p.readerOf(p.account()); ok {
 		reference = account.Provider.Canonical(reference)
 	}
 	return event.VerificationID(p.key.Provider, p.key.Account, reference) == p.key.VerificationID
@@ -234,7 +260,7 @@ func (p *purge) erase(ctx context.Context, shelf kycbridge.Shelf) (n int, err er
 	if err := p.ShelfWriter.Erasing(ctx, shelf, seqsOf(found)); err != nil {
 		return 0, err
 	}
-	if err := p.ShelfWriter.DestroyKeys(ctx, shelf, keysOf(found)); err != nil {
+	if err := p.ShelfWriter.DestroyKeysOf(ctx, p.key.VerificationID, shelf, keysOf(found)); err != nil {
 		return 0, err
 	}
 	for n, k := range found {
@@ -269,7 +295,7 @@ func keysOf(found []kycbridge.Kept) (names []string) {
 // find returns the payloads of the verification on a shelf, without their bodies. On shelves other than
 // the log all payloads of the account have to be read, and in a later round of run those that have come since.
 func (p *purge) find(ctx context.Context, shelf kycbridge.Shelf, each func(kycbridge.Kept) error) error {
-	q := kycbridge.KeptQuery{Shelf: shelf, Provider: p.key.Provider, Account: p.key.Account}
+	q := kycbridge.KeptQuery{Shelf: shelf, Provider: p.key.Provider, Account: p.key.Account, Unread: true}
 	if shelf == kycbridge.ShelfPayloads {
 		q.VerificationID, q.HeadersOnly = p.key.VerificationID, true
 	}
@@ -295,7 +321,11 @@ func (p *purge) findBy(ctx context.Context, q kycbridge.KeptQuery, each func(kyc
 		if q.Shelf != kycbridge.ShelfPayloads && p.seen != nil {
 			p.seen[part] = max(p.seen[part], k.Seq+1)
 		}
-		if p.verificationOf(k) != p.key.VerificationID {
+		switch id := p.verificationOf(k); {
+		case id == "" && k.Unread != "" && ownerOf(k) == p.account():
+			p.out.AddUnread(k.Unread)
+			return nil
+		case id != p.key.VerificationID:
 			return nil
 		}
 		k.Body = nil
@@ -316,6 +346,9 @@ func (p *purge) recordRevision(ctx context.Context) error {
 // writeTombstone records what was erased so far.
 func (p *purge) writeTombstone(ctx context.Context) error {
 	t := p.out.Tombstone
+	if p.continued() {
+		t = t.Plus(*p.out.Before)
+	}
 	t.At, t.Marks = p.Now().UTC(), p.marks
 	if err := p.Tombstones.WriteTombstone(ctx, t); err != nil {
 		return fmt.Errorf("write a tombstone: %w", err)
@@ -363,11 +396,18 @@ func (a *Archive) KeyOf(ctx context.Context, verificationID string) (kycbridge.K
 	return a.findOnOtherShelves(ctx, verificationID)
 }
 
-// findOnOtherShelves searches for a verification of which only quarantined or refused payloads are known.
+// findOnOtherShelves searches for a verification of which only quarantined or refused payloads are known. While some of
+// them cannot be read, it is not known that none belongs to it: then the error is a kycbridge.UnfinishedError.
 func (a *Archive) findOnOtherShelves(ctx context.Context, verificationID string) (found kycbridge.Key, err error) {
+	var left kycbridge.Left
 	for _, shelf := range []kycbridge.Shelf{kycbridge.ShelfQuarantine, kycbridge.ShelfRefused} {
-		err = a.Shelves.Kept(ctx, kycbridge.KeptQuery{Shelf: shelf}, func(k kycbridge.Kept) error {
-			if a.verificationOf(k) != verificationID {
+		q := kycbridge.KeptQuery{Shelf: shelf, Unread: true}
+		err = a.Shelves.Kept(ctx, q, func(k kycbridge.Kept) error {
+			switch id := a.verificationOf(k); {
+			case id == "" && k.Unread != "":
+				left.AddUnread(k.Unread)
+				return nil
+			case id != verificationID:
 				return nil
 			}
 			owner := ownerOf(k)
@@ -377,6 +417,9 @@ func (a *Archive) findOnOtherShelves(ctx context.Context, verificationID string)
 		if err != nil || found.VerificationID != "" {
 			return found, err
 		}
+	}
+	if left.Any() {
+		return found, &kycbridge.UnfinishedError{Left: left}
 	}
 	return found, fmt.Errorf("nothing is known of verification %s: %w", verificationID, kycbridge.ErrNotFound)
 }
@@ -410,16 +453,22 @@ func (a *Archive) readerOf(k kycbridge.AccountKey) (*kycbridge.Account, bool) {
 	return &kycbridge.Account{Name: k.Account, Provider: p}, ok
 }
 
-// verificationAt is verificationOf the payload at a sequence of a shelf; "" if it is no longer there.
-func (a *Archive) verificationAt(ctx context.Context, shelf kycbridge.Shelf, seq uint64) (string, error) {
+// verificationAt is verificationOf the payload at a sequence of a shelf; "" if it is no longer there. If its body
+// cannot be decrypted, and nothing else names its verification, unread is the page of its key: it may be of any.
+func (a *Archive) verificationAt(
+	ctx context.Context, shelf kycbridge.Shelf, seq uint64,
+) (id, unread string, err error) {
 	k, err := a.Shelves.KeptAt(ctx, shelf, seq)
-	if errors.Is(err, kycbridge.ErrNotFound) {
-		return "", nil
+	switch {
+	case errors.Is(err, kycbridge.ErrNotFound):
+		return "", "", nil
+	case err != nil && k.Unread == "":
+		return "", "", err
 	}
-	if err != nil {
-		return "", err
+	if id = a.verificationOf(k); id == "" {
+		unread = k.Unread
 	}
-	return a.verificationOf(k), nil
+	return id, unread, nil
 }
 
 // ownerOf is the account of a payload; of a callback to an account that was unknown, the one in its address.

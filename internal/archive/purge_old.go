@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	// countPending and countHeld are the names of the counts of payloads that are old enough but kept.
+	// countPending, countHeld and countUnread are the names of the counts of payloads that are old enough but kept.
 	countPending = "pending, kept"
 	countHeld    = "held, kept"
+	countUnread  = "unread, kept" // they cannot be decrypted, and may be held
 	// sweepAtOnce is how many payloads are erased under one claim: holds wait meanwhile.
 	sweepAtOnce = 16
 )
@@ -26,10 +27,12 @@ type oldPurge struct {
 	waiting  []kycbridge.Kept
 	holds    []kycbridge.Hold // when it began
 	open     []keptPayload    // payloads after the Normalizer's position
+	left     kycbridge.Left
 }
 
 // PurgeOld erases payloads that were received before a time: accepted ones only after the Normalizer has
-// processed them. Events, and the payloads of held verifications, are kept.
+// processed them. Events, and the payloads of held verifications, are kept. If something could not be erased, because
+// keys cannot be read, the error is a kycbridge.UnfinishedError.
 func (a *Archive) PurgeOld(
 	ctx context.Context, f Filter, before time.Time, dryRun bool, progress func(done int),
 ) (map[string]int, error) {
@@ -51,12 +54,7 @@ func (a *Archive) PurgeOld(
 		return nil, err
 	}
 	p := &oldPurge{Archive: a, counts: map[string]int{}, progress: progress, dryRun: dryRun, holds: holds}
-	headersOnly := len(activeHolds(holds, a.Now())) == 0 // otherwise bodies are needed to identify quarantined payloads
-	err = a.find(ctx, f, headersOnly, func(k kycbridge.Kept) error {
-		if k.VerificationID == "" && !headersOnly {
-			k.VerificationID = a.verificationOf(k)
-		}
-		k.Body = nil
+	err = a.find(ctx, f, true, func(k kycbridge.Kept) error {
 		if k.Shelf != kycbridge.ShelfPayloads || k.Seq <= position.Floor {
 			return p.add(ctx, k)
 		}
@@ -68,7 +66,24 @@ func (a *Archive) PurgeOld(
 	if err == nil {
 		err = p.addProcessed(ctx)
 	}
-	return p.counts, errors.Join(err, p.sweep(ctx))
+	err = errors.Join(err, p.sweep(ctx))
+	switch {
+	case dryRun, err != nil && p.done == 0:
+		return p.counts, err
+	case err != nil:
+		return p.counts, &kycbridge.UnfinishedError{Left: p.left, Cause: err}
+	}
+	return p.counts, a.unfinished(ctx, p.left)
+}
+
+// unfinished destroys the keys that erasures have left, and returns a kycbridge.UnfinishedError if some are still left,
+// or left says that payloads could not be read.
+func (a *Archive) unfinished(ctx context.Context, left kycbridge.Left) error {
+	keys, err := a.ShelfWriter.DestroyLeft(ctx, "")
+	if left.Add(keys); err != nil || !left.Any() {
+		return err
+	}
+	return &kycbridge.UnfinishedError{Left: left}
 }
 
 // addProcessed adds those of the open payloads that are processed, and counts the others.
@@ -120,8 +135,14 @@ func (p *oldPurge) sweep(ctx context.Context) error {
 func (p *oldPurge) each(ctx context.Context, waiting []kycbridge.Kept, holds []kycbridge.Hold) error {
 	held := activeHolds(holds, p.Now())
 	for _, k := range waiting {
-		if err := p.identify(ctx, &k, held); err != nil {
+		unread, err := p.identify(ctx, &k, held)
+		if err != nil {
 			return err
+		}
+		if unread != "" {
+			p.left.AddUnread(unread)
+			p.counts[countUnread]++
+			continue
 		}
 		owner := ownerOf(k)
 		if held[kycbridge.Key{Provider: owner.Provider, Account: owner.Account, VerificationID: k.VerificationID}] {
@@ -141,22 +162,23 @@ func (p *oldPurge) each(ctx context.Context, waiting []kycbridge.Kept, holds []k
 	return nil
 }
 
-// identify finds the verification of a payload that does not name one, if its account has holds: they may have been
-// placed since it was read.
-func (p *oldPurge) identify(ctx context.Context, k *kycbridge.Kept, held map[kycbridge.Key]bool) error {
+// identify finds the verification of a payload that does not name one, if its account has holds. If it cannot be read,
+// it returns the page of its key.
+func (p *oldPurge) identify(
+	ctx context.Context, k *kycbridge.Kept, held map[kycbridge.Key]bool,
+) (unread string, err error) {
 	if k.VerificationID != "" {
-		return nil
+		return "", nil
 	}
 	owner := ownerOf(*k)
 	for h := range held {
 		if h.Provider != owner.Provider || h.Account != owner.Account {
 			continue
 		}
-		id, err := p.verificationAt(ctx, k.Shelf, k.Seq)
-		k.VerificationID = id
-		return err
+		k.VerificationID, unread, err = p.verificationAt(ctx, k.Shelf, k.Seq)
+		return unread, err
 	}
-	return nil
+	return "", nil
 }
 
 // activeHolds are the verifications that are held at a time.

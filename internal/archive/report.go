@@ -274,7 +274,7 @@ func (c *reportBuilder) readAging(ctx context.Context) error {
 	}
 	all, err := c.Retain(ctx, true, false)
 	for _, a := range all {
-		if a.Due+a.Held > 0 {
+		if a.Due+a.Held+a.Unread > 0 {
 			c.report.Aging = append(c.report.Aging, a)
 		}
 	}

@@ -36,6 +36,8 @@ type Aging struct {
 	Due      int             `json:"due"`       // removed, or would be; of events, verifications
 	Held     int             `json:"held"`      // older, and held
 	Pending  int             `json:"pending"`   // older, and not processed yet
+	// Unread is the number of older ones that are kept because they cannot be decrypted and may be held.
+	Unread int `json:"unread,omitempty"`
 }
 
 const (
@@ -61,18 +63,21 @@ type retaining struct {
 	waiting []kycbridge.Aged
 	open    []agedPayload // payloads after the floor
 	kept    bool          // an older message of the account was kept
+	left    *kycbridge.Left
 }
 
 // Retain removes what is older than its retention and not held: accepted payloads only after the Normalizer has
 // processed them. A dry run only counts. It can run in several processes at the same time. Accounts that are no
 // longer configured are included if others is set, which reads all aged messages of a shelf, and erasures that a
-// killed process has begun are finished. An error in one account does not keep what is old in the others.
+// killed process has begun are finished. An error in one account does not keep what is old in the others. If something
+// could not be removed, because keys cannot be read, the error wraps a kycbridge.UnfinishedError.
 func (a *Archive) Retain(ctx context.Context, dryRun, others bool) (all []Aging, err error) {
 	position, err := a.DispositionLog.Position(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var errs []error
+	var left kycbridge.Left
 	if others && !dryRun {
 		errs = append(errs, a.finishErasures(ctx))
 	}
@@ -85,7 +90,7 @@ func (a *Archive) Retain(ctx context.Context, dryRun, others bool) (all []Aging,
 	for _, class := range []kycbridge.Class{kycbridge.ClassPayloads, kycbridge.ClassQuarantine} {
 		for _, account := range accounts {
 			r := &retaining{Archive: a, shelf: classes[class], account: account, floor: position.Floor, dryRun: dryRun,
-				now: a.Now(), Aging: Aging{Class: class, Provider: account.Provider, Account: account.Account,
+				now: a.Now(), left: &left, Aging: Aging{Class: class, Provider: account.Provider, Account: account.Account,
 					Age: a.Retention.Of(class, account).String()}}
 			errs = append(errs, r.run(ctx))
 			if r.Age != "0s" {
@@ -101,6 +106,9 @@ func (a *Archive) Retain(ctx context.Context, dryRun, others bool) (all []Aging,
 		if errs = append(errs, err); aging.Age != "" {
 			all = append(all, aging)
 		}
+	}
+	if !dryRun {
+		errs = append(errs, a.unfinished(ctx, left))
 	}
 	return all, errors.Join(errs...)
 }
@@ -239,8 +247,15 @@ func (r *retaining) claimed(ctx context.Context) error {
 	var seqs []uint64
 	var sealed []string
 	for _, m := range r.waiting {
-		if err := r.identify(ctx, &m, active); err != nil {
+		unread, err := r.identify(ctx, &m, active)
+		if err != nil {
 			return err
+		}
+		if unread != "" {
+			r.Unread++
+			r.left.AddUnread(unread)
+			r.kept = true
+			continue
 		}
 		if !r.Retention.Due(r.Class, m, active[m.Key], r.now) {
 			r.Held++
@@ -271,20 +286,22 @@ func (r *retaining) holds(ctx context.Context) (holds []kycbridge.Hold, end func
 	return r.Claims.ClaimAny(ctx)
 }
 
-// identify finds the verification of a message that does not name one, if its account has holds.
-func (r *retaining) identify(ctx context.Context, m *kycbridge.Aged, active map[kycbridge.Key]*kycbridge.Hold) error {
+// identify finds the verification of a message that does not name one, if its account has holds. If it cannot be read,
+// it returns the page of its key.
+func (r *retaining) identify(
+	ctx context.Context, m *kycbridge.Aged, active map[kycbridge.Key]*kycbridge.Hold,
+) (unread string, err error) {
 	if m.VerificationID != "" {
-		return nil
+		return "", nil
 	}
 	for k := range active {
 		if k.Provider != m.Provider || k.Account != m.Account {
 			continue
 		}
-		id, err := r.verificationAt(ctx, r.shelf, m.Seq)
-		m.VerificationID = id
-		return err
+		m.VerificationID, unread, err = r.verificationAt(ctx, r.shelf, m.Seq)
+		return unread, err
 	}
-	return nil
+	return "", nil
 }
 
 // retainEvents erases the events of verifications that have ended, if the last event is old enough.

@@ -143,7 +143,13 @@ func (s *shelfOfTime) Put(context.Context, kycbridge.Kept) (kycbridge.Stored, er
 	return kycbridge.Stored{}, nil
 }
 func (s *shelfOfTime) DestroyKeys(context.Context, kycbridge.Shelf, []string) error { return nil }
-func (s *shelfOfTime) Erasing(context.Context, kycbridge.Shelf, []uint64) error     { return nil }
+func (s *shelfOfTime) DestroyKeysOf(context.Context, string, kycbridge.Shelf, []string) error {
+	return nil
+}
+func (s *shelfOfTime) DestroyLeft(context.Context, string) (kycbridge.Left, error) {
+	return kycbridge.Left{}, nil
+}
+func (s *shelfOfTime) Erasing(context.Context, kycbridge.Shelf, []uint64) error { return nil }
 func (s *shelfOfTime) Unfinished(context.Context, kycbridge.Shelf) ([]kycbridge.Aged, error) {
 	return nil, nil
 }
