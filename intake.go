@@ -54,6 +54,7 @@ type PayloadLog interface {
 
 // Quarantine durably stores payloads that cannot be processed, with the reason and the faults.
 type Quarantine interface {
+	// Quarantine stores p durably, unless it was erased with its verification: then it returns ErrErased.
 	Quarantine(ctx context.Context, p Payload, reason string, errors []FieldError) error
 }
 

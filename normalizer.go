@@ -141,7 +141,11 @@ func (n *Normalizer) Work(
 		} else if erased {
 			return Processed{NoEvent: NoEventErased}, 0, nil
 		}
-		if qerr := n.Quarantine.Quarantine(ctx, p, QuarantineUnmapped, []FieldError{{Message: err.Error()}}); qerr == nil {
+		qerr := n.Quarantine.Quarantine(ctx, p, QuarantineUnmapped, []FieldError{{Message: err.Error()}})
+		switch {
+		case errors.Is(qerr, ErrErased): // while it waited for a key
+			return Processed{NoEvent: NoEventErased}, 0, nil
+		case qerr == nil:
 			done.New = n.newValues(p, doc)
 			return done, 0, err
 		}

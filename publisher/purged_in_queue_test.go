@@ -2,6 +2,8 @@ package publisher
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -104,4 +106,63 @@ func TestPurgedInQueue(t *testing.T) {
 			t.Errorf("quarantined after the purge: %s", k.Body)
 		}
 	})
+}
+
+// slowToWrap is a key service that answers after next is called, when a key of the quarantine is made.
+type slowToWrap struct {
+	Master
+	next func()
+}
+
+func (s slowToWrap) Wrap(ctx context.Context, key []byte) (string, []byte, error) {
+	s.next()
+	return s.Master.Wrap(ctx, key)
+}
+
+// TestPurgedBeforeItsKey: a payload that cannot be mapped waits for a key of the quarantine, and its verification is
+// purged meanwhile. It is not stored in quarantine, and neither is an answer that was requested before the purge.
+func TestPurgedBeforeItsKey(t *testing.T) {
+	t.Parallel()
+	for name, of := range map[string]func(*testing.T, *Store) kycbridge.Payload{
+		"from the log": func(t *testing.T, store *Store) kycbridge.Payload {
+			p := payload("victim", "", `{"ref":"victim"}`)
+			_, err := store.Append(t.Context(), p)
+			must(t, err)
+			p.Seq = 1
+			return p
+		},
+		"an answer": func(t *testing.T, store *Store) kycbridge.Payload {
+			stored := payload("victim", "", `{"ref":"victim"}`)
+			_, err := store.Append(t.Context(), stored)
+			must(t, err)
+			p := payload("victim", "", `{"ref":"victim","n":2}`)
+			p.Via, p.ReceivedAt = event.ViaFetch, time.Now()
+			return p
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, store, bus := start(t, t.TempDir())
+			right := masterOf(t, masterKeys(t, "m"))
+			seal(t, store, right)
+			tool := purgeTool(t, store, bus)
+			victim := of(t, store)
+			var purge sync.Once
+			store.SealWith(slowToWrap{right, func() {
+				purge.Do(func() {
+					store.SealWith(right)
+					if _, err := tool.Purge(t.Context(), victim.VerificationID, false); err != nil {
+						t.Error(err)
+					}
+				})
+			}})
+			err := store.Quarantine(t.Context(), victim, kycbridge.QuarantineUnmapped, nil)
+			if !errors.Is(err, kycbridge.ErrErased) {
+				t.Errorf("it is quarantined: %v", err)
+			}
+			for _, k := range kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine}) {
+				t.Errorf("quarantined after the purge: %s", k.Body)
+			}
+		})
+	}
 }

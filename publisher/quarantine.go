@@ -12,7 +12,8 @@ import (
 	"kycbridge"
 )
 
-// Quarantine stores p with the reason and the errors, durably.
+// Quarantine stores p with the reason and the errors, durably. It returns kycbridge.ErrErased if p was erased with its
+// verification: a payload of the log, or one that was requested before.
 func (s *Store) Quarantine(
 	ctx context.Context, p kycbridge.Payload, reason string, faults []kycbridge.FieldError,
 ) error {
@@ -30,12 +31,13 @@ func (s *Store) putQuarantined(
 	if err := s.unsafe.of(s.names.quarantine()); err != nil {
 		return jetstream.PubAck{}, err
 	}
-	if repeated, err := s.erasedWithVerification(ctx, p); repeated || err != nil {
-		return jetstream.PubAck{Duplicate: repeated}, err
-	}
 	m := s.quarantined(p, reason, faults)
 	if err := s.seal(ctx, kycbridge.ShelfQuarantine, m, p); err != nil {
 		return jetstream.PubAck{}, err
+	}
+	// After p has waited for its key: a whole purge may have taken place meanwhile.
+	if repeated, err := s.erasedWithVerification(ctx, p); repeated || err != nil {
+		return jetstream.PubAck{Duplicate: repeated}, err
 	}
 	unconfirmed := uint64(0)
 	for id := m.Header.Get(nats.MsgIdHdr); ; {
@@ -67,10 +69,17 @@ func (s *Store) putQuarantined(
 }
 
 // erasedWithVerification reports whether p repeats a callback that was erased with its verification. The error is
-// kycbridge.ErrErased if p was requested before the erasure. A payload of the log was checked when it was stored there.
+// kycbridge.ErrErased if p was requested before the erasure, or was erased from the log.
 func (s *Store) erasedWithVerification(ctx context.Context, p kycbridge.Payload) (repeated bool, err error) {
-	if p.VerificationID == "" || p.Seq > 0 {
+	switch {
+	case p.VerificationID == "":
 		return false, nil
+	case p.Seq > 0: // a payload of the log, where repetitions are recognized
+		erased, err := s.WasErased(ctx, p)
+		if err == nil && erased {
+			err = kycbridge.ErrErased
+		}
+		return false, err
 	}
 	k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
 	t, err := s.tombstoneOfErased(ctx, k)
