@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -53,7 +54,12 @@ func TestUnfinishedPurge(t *testing.T) {
 			service := &keyService{}
 			server := httptest.NewServer(service)
 			t.Cleanup(server.Close)
-			b := newBridge(t, fmt.Sprintf("encryption: {vault: {address: %q, key: kyc, token: t}}\n%s", server.URL, oneAccount))
+			dir := t.TempDir()
+			private, public := newSigningKey(t)
+			writeFile(t, filepath.Join(dir, "log.key"), private)
+			writeFile(t, filepath.Join(dir, "log.pub"), public)
+			b := newBridge(t, fmt.Sprintf("encryption: {vault: {address: %q, key: kyc, token: t}}\n"+
+				"integrity: {log: true, signing_key_file: %s}\n%s", server.URL, filepath.Join(dir, "log.key"), oneAccount))
 			b.grant(t, map[string]kycbridge.Rights{"alice": kycbridge.AllRights()})
 			b.start(t)
 			b.approve(t, 1, 3)
@@ -77,6 +83,11 @@ func TestUnfinishedPurge(t *testing.T) {
 					t.Errorf("the command: %d %s%s", code, stdout, stderr)
 				}
 			}
+			erasure := func() string { return b.saidOfErasure(t, dir, idOf(1)) }
+			if said := erasure(); state == serviceWrong && (strings.Count(said, "partly erased at ") != 2 ||
+				!strings.Contains(said, "and not finished")) {
+				t.Errorf("of an unfinished erasure: %s", said)
+			}
 			if status, answer := b.purges(t, "alice", idOf(9)); status != 404 {
 				t.Errorf("an unknown id: %d %v", status, answer)
 			}
@@ -85,10 +96,31 @@ func TestUnfinishedPurge(t *testing.T) {
 			if code, stdout, stderr := purge(idOf(1)); code != 0 || strings.Contains(stdout, "keys_left") {
 				t.Errorf("with the right service: %d %s%s", code, stdout, stderr)
 			}
+			if said := erasure(); strings.Contains(said, "partly") || strings.Contains(said, "not finished") ||
+				strings.Count(said, "was erased at ") != 2 {
+				t.Errorf("of a finished erasure: %s", said)
+			}
 			if got := []int{b.stored(t, idOf(1)), b.stored(t, idOf(2)), b.stored(t, idOf(3))}; got[0] != 0 || got[1] != 1 ||
 				got[2] != 1 {
 				t.Errorf("%v payloads are stored", got)
 			}
 		})
 	}
+}
+
+// saidOfErasure is what a bundle, a hold and a search say about a verification. The hold is released.
+func (b *bridge) saidOfErasure(t *testing.T, dir, verification string) (said string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "bundle.zip")
+	for _, args := range [][]string{
+		{"payloads", "bundle", "--config", b.config, "--verification", verification, "-o", file, "--why", "x"},
+		{"verify", file, "--key", filepath.Join(dir, "log.pub")},
+		{"find", verification, "--config", b.config},
+		{"payloads", "hold", "--config", b.config, "--verification", verification, "--reason", "x"},
+		{"payloads", "release", "--config", b.config, "--verification", verification, "--why", "x"},
+	} {
+		_, stdout, stderr := run(t, "kycbridge", args...)
+		said += stdout + stderr
+	}
+	return said
 }

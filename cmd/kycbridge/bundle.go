@@ -170,6 +170,10 @@ func printVerified(w io.Writer, v bundle.Verified, asJSON bool) error {
 		erased = "\n- The verification was erased at " + at.UTC().Format(time.RFC3339) +
 			": what was stored before is not in the bundle."
 	}
+	if at := v.About.PartlyErasedAt; !at.IsZero() {
+		erased = "\n- The verification was partly erased at " + at.UTC().Format(time.RFC3339) +
+			": what was erased is not in the bundle."
+	}
 	_, err := fmt.Fprintf(w, `proven: %s of %s %s, verification %s
 
 - %s and %s, their headers and bodies included, are byte for byte those that %s
@@ -194,6 +198,9 @@ func verifiedJSON(v bundle.Verified, counts map[ledger.Kind]int) map[string]any 
 		"accesses": counts[ledger.Access], "log": v.Signed.Origin, "log_size": v.Signed.Size, "log_signed_at": v.Signed.At}
 	if !v.About.ErasedAt.IsZero() {
 		said["erased_at"] = v.About.ErasedAt
+	}
+	if !v.About.PartlyErasedAt.IsZero() {
+		said["partly_erased_at"] = v.About.PartlyErasedAt
 	}
 	return said
 }

@@ -197,7 +197,10 @@ func printTimeline(s screen, f archive.Found, t archive.Timeline) error {
 		}
 		pairs = append(pairs, "open", text)
 	}
-	if t.Erased != "" {
+	switch {
+	case t.Unfinished:
+		pairs = append(pairs, "erased", "partly, at "+shortTime(t.Erased)+"; run the purge again")
+	case t.Erased != "":
 		pairs = append(pairs, "erased", "at "+shortTime(t.Erased)+"; the entries below are newer")
 	}
 	width := 0
@@ -331,8 +334,12 @@ func nothingHas(r archive.SearchResult, text, shown string) error {
 	if len(r.Erased) > 0 {
 		var all []string
 		for _, e := range r.Erased {
-			all = append(all, fmt.Sprintf("%s of %s %s, erased at %s", e.VerificationID, e.Provider, e.Account,
-				e.At.UTC().Format(time.RFC3339)))
+			text := fmt.Sprintf("%s of %s %s, erased at %s", e.VerificationID, e.Provider, e.Account,
+				e.At.UTC().Format(time.RFC3339))
+			if e.Unfinished {
+				text += " and not finished: run the purge again"
+			}
+			all = append(all, text)
 		}
 		return fmt.Errorf("the id %s is that of an erased verification: %s", printable(shown), strings.Join(all, "; "))
 	}

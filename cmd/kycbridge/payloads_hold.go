@@ -161,8 +161,11 @@ func (f *holdFlags) print(w io.Writer, h archive.Held) error {
 		return line(w, h)
 	}
 	text := fmt.Sprintf("verification %s of %s %s: %s", h.VerificationID, h.Provider, h.Account, holdState(h))
-	if !h.Erased.IsZero() {
-		text += "\nit was erased at " + h.Erased.UTC().Format(time.RFC3339) + ": the hold keeps only what came afterwards"
+	switch at := h.Erased.UTC().Format(time.RFC3339); {
+	case h.Unfinished:
+		text += "\nit was partly erased at " + at + ": the hold keeps what is left, and what came afterwards"
+	case !h.Erased.IsZero():
+		text += "\nit was erased at " + at + ": the hold keeps only what came afterwards"
 	}
 	if len(h.Limited) > 0 {
 		text += "\nwarning: the server removes old messages of " + strings.Join(h.Limited, " and ") +

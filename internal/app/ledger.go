@@ -127,7 +127,7 @@ func MakeBundle(
 		return nil, 0, err
 	}
 	about.Provider, about.Account, about.Mapping, about.MadeAt = k.Provider, k.Account, Mapping, time.Now().UTC()
-	if about.ErasedAt, err = erasedAt(ctx, a, k); err != nil {
+	if about.ErasedAt, about.PartlyErasedAt, err = erasedAt(ctx, a, k); err != nil {
 		return nil, 0, err
 	}
 	b := bundle.Bundle{About: about, Checkpoint: signed}
@@ -138,13 +138,17 @@ func MakeBundle(
 	return made, unproven, err
 }
 
-// erasedAt is when a verification was erased the last time; zero if it was not.
-func erasedAt(ctx context.Context, a *archive.Archive, k kycbridge.Key) (time.Time, error) {
+// erasedAt is when a verification was erased the last time, or partly erased if that erasure is not finished; zero if
+// it was not.
+func erasedAt(ctx context.Context, a *archive.Archive, k kycbridge.Key) (whole, partly time.Time, err error) {
 	erased, err := a.Tombstones.Tombstone(ctx, k)
-	if err != nil || erased == nil {
-		return time.Time{}, err
+	switch {
+	case err != nil || erased == nil:
+		return whole, partly, err
+	case erased.Unfinished:
+		return whole, erased.At.UTC(), nil
 	}
-	return erased.At.UTC(), nil
+	return erased.At.UTC(), partly, nil
 }
 
 // VerifierKey is the public key of the log in the format of signed notes.

@@ -71,6 +71,8 @@ type Erased struct {
 	Account        string    `json:"account"`
 	VerificationID string    `json:"verification_id"`
 	At             time.Time `json:"at"` // when it was erased
+	// Unfinished: the erasure is not finished, so something of it may still be stored.
+	Unfinished bool `json:"unfinished,omitempty"`
 }
 
 // Search finds verifications, and returns the timeline if there is one match and timeline is set.
@@ -118,7 +120,7 @@ func (a *Archive) erased(ctx context.Context, text string) (all []Erased, err er
 				return nil, err
 			}
 			if t != nil {
-				all = append(all, Erased{k.Provider, k.Account, k.VerificationID, t.At})
+				all = append(all, Erased{k.Provider, k.Account, k.VerificationID, t.At, t.Unfinished})
 			}
 		}
 	}

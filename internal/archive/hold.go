@@ -16,6 +16,8 @@ type Held struct {
 	Ended  time.Time `json:"ended,omitzero"` // when it ended
 	// Erased is when the verification was last erased: the hold keeps only what came afterwards.
 	Erased time.Time `json:"erased,omitzero"`
+	// Unfinished: that erasure is not finished. The hold also keeps what it has left.
+	Unfinished bool `json:"unfinished,omitempty"`
 	// Limited are streams whose old messages the server itself removes, held or not, because an operator has limited
 	// their age on the server.
 	Limited []string `json:"limited,omitempty"`
@@ -48,7 +50,7 @@ func (a *Archive) Hold(ctx context.Context, verificationID, reason, by string, u
 	}
 	erased, err := a.Tombstones.Tombstone(ctx, k)
 	if erased != nil {
-		out.Erased = erased.At
+		out.Erased, out.Unfinished = erased.At, erased.Unfinished
 	}
 	return out, err
 }

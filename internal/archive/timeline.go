@@ -29,6 +29,7 @@ type Timeline struct {
 	Final          bool              `json:"final,omitempty"`
 	Open           *Open             `json:"open,omitempty"` // nil: it is not polled
 	Erased         string            `json:"erased,omitempty"`
+	Unfinished     bool              `json:"erasure_unfinished,omitempty"` // some of it may still be stored
 	Steps          []Step            `json:"steps"`
 	Cut            bool              `json:"cut,omitempty"` // there are more steps than these
 }
@@ -87,7 +88,7 @@ func (a *Archive) Timeline(ctx context.Context, k kycbridge.Key) (Timeline, erro
 		return t, tombstoneErr
 	}
 	if tombstone != nil {
-		t.Erased = event.Instant(tombstone.At)
+		t.Erased, t.Unfinished = event.Instant(tombstone.At), tombstone.Unfinished
 	}
 	if t.Open != nil || t.Erased != "" {
 		return t, nil

@@ -43,6 +43,8 @@ type About struct {
 	Program        string    `json:"program"` // version of kycbridge
 	// ErasedAt is when the verification was erased; zero if it was not. Earlier payloads and events are gone.
 	ErasedAt time.Time `json:"erased_at,omitzero"`
+	// PartlyErasedAt is when an erasure was last attempted that is not finished: some is gone, some is still stored.
+	PartlyErasedAt time.Time `json:"partly_erased_at,omitzero"`
 }
 
 // Message is a stored message with its proof.

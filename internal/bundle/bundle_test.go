@@ -241,3 +241,17 @@ func TestPageOfErased(t *testing.T) {
 		t.Error("the page says that payloads have expired")
 	}
 }
+
+// TestPageOfPartlyErased: a verification whose erasure is not finished is not called erased.
+func TestPageOfPartlyErased(t *testing.T) {
+	page, err := Bundle{About: About{PartlyErasedAt: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}}.page()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "begun and not finished at 2026-03-02 09:00:00 UTC"; !bytes.Contains(page, []byte(want)) {
+		t.Errorf("the page does not contain %q", want)
+	}
+	if bytes.Contains(page, []byte("<th>erased</th>")) {
+		t.Error("the page says that the verification was erased")
+	}
+}

@@ -35,6 +35,7 @@ func (b Bundle) page() ([]byte, error) {
 		About      About
 		Made       string
 		Erased     string // "" if the verification was not erased
+		Partly     string // "" unless its erasure is not finished
 		Payloads   []payloadRow
 		Events     []eventRow
 		Accesses   []accessRow
@@ -42,6 +43,9 @@ func (b Bundle) page() ([]byte, error) {
 	}{About: b.About, Made: moment(b.About.MadeAt), Checkpoint: string(b.Checkpoint)}
 	if !b.About.ErasedAt.IsZero() {
 		view.Erased = moment(b.About.ErasedAt)
+	}
+	if !b.About.PartlyErasedAt.IsZero() {
+		view.Partly = moment(b.About.PartlyErasedAt)
 	}
 	for i, m := range b.Messages {
 		file := name(i+1, m.Kind)
