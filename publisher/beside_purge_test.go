@@ -142,3 +142,30 @@ func TestFetchedBesidePurge(t *testing.T) {
 		return nil
 	}))
 }
+
+// TestReadmittedBytesAreErased: payloads leave quarantine by a replay, and are purged later. Their bytes are in no file,
+// also not in those of the quarantine, which still has messages of others.
+func TestReadmittedBytesAreErased(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	_, store, bus := start(t, dir)
+	tool := purgeTool(t, store, bus)
+	victim := payload("victim", "", `{"ref":"victim","name":"Readmitted Sample"}`)
+	for _, p := range []kycbridge.Payload{payload("a", "", `{"x":1}`), victim, payload("b", "", `{"x":2}`)} {
+		must(t, store.Quarantine(t.Context(), p, kycbridge.QuarantineSchema, nil)) // only the victim's names a reference
+	}
+	sum, err := tool.Replay(t.Context(), archive.ReplayOptions{Filter: archive.Filter{ID: victim.ID,
+		Status: archive.StatusQuarantined}}, func(archive.Replayed) error { return nil })
+	must(t, err)
+	if sum.Results[archive.ResultAdmitted] != 1 {
+		t.Fatalf("the replay: %+v", sum)
+	}
+	out, err := tool.Purge(t.Context(), victim.VerificationID, false)
+	must(t, err)
+	if out.Payloads != 1 || out.Quarantined != 0 {
+		t.Errorf("erased: %+v", out)
+	}
+	if files := found(t, "Readmitted Sample", dir); len(files) > 0 {
+		t.Errorf("after the purge the name stands in %v", files)
+	}
+}

@@ -45,7 +45,7 @@ func (s *Store) putQuarantined(
 		if err != nil || !ack.Duplicate {
 			if err == nil && unconfirmed > 0 {
 				ack.Duplicate = true
-				_ = s.Erase(ctx, kycbridge.ShelfQuarantine, unconfirmed, false) // else it is listed twice
+				_ = s.Erase(ctx, kycbridge.ShelfQuarantine, unconfirmed, true) // else it is listed twice
 			}
 			return ack, err
 		}

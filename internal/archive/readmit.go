@@ -106,7 +106,13 @@ func (r *replay) ingest(
 	if receipt.Status == kycbridge.ReceiptDuplicate {
 		out.Result = ResultDuplicate
 	}
-	return out, r.ShelfWriter.Erase(ctx, k.Shelf, k.Seq, false)
+	return out, r.remove(ctx, k)
+}
+
+// remove removes an admitted payload from its shelf. Its bytes are overwritten, because a later purge of the person finds
+// no message there any more. Encrypted ones are not: without their key, nobody can read them.
+func (r *replay) remove(ctx context.Context, k kycbridge.Kept) error {
+	return r.ShelfWriter.Erase(ctx, k.Shelf, k.Seq, k.Key == "")
 }
 
 // noAccount is the reason why a payload of an unknown account is not admitted.
@@ -161,7 +167,7 @@ func (r *replay) remap(ctx context.Context, a *kycbridge.Account, k kycbridge.Ke
 	case e != nil:
 		out.Revision = e.Data.Revision
 	}
-	return out, r.ShelfWriter.Erase(ctx, k.Shelf, k.Seq, false)
+	return out, r.remove(ctx, k)
 }
 
 // remapping recomputes verifications with payloads that could not be mapped before. Only those may be left out: another
