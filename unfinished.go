@@ -46,8 +46,8 @@ func (l *Left) addPages(pages ...string) {
 // shownPages is how many pages of keys a text names.
 const shownPages = 5
 
-// String is l as text; "" if nothing is left.
-func (l Left) String() string {
+// Text is l as text; "" if nothing is left.
+func (l Left) Text() string {
 	var parts []string
 	if l.KeysLeft > 0 {
 		parts = append(parts, fmt.Sprintf("keys_left: %d (keys of erased bodies that may still exist)", l.KeysLeft))
@@ -77,7 +77,7 @@ type UnfinishedError struct {
 // Error says what is left, and what to do.
 func (e *UnfinishedError) Error() string {
 	text := "the erasure is not finished"
-	if left := e.String(); left != "" {
+	if left := e.Text(); left != "" {
 		text += ": " + left
 	}
 	if e.Cause != nil {

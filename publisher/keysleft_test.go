@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/archive"
 )
 
@@ -165,4 +168,92 @@ type processedAll struct{ *Store }
 
 func (processedAll) Position(context.Context) (kycbridge.Position, error) {
 	return kycbridge.Position{Floor: 1 << 40}, nil
+}
+
+// failsAfter is a shelf that fails after some erasures.
+type failsAfter struct {
+	*Store
+	left int
+}
+
+func (f *failsAfter) Erase(ctx context.Context, shelf kycbridge.Shelf, seq uint64, secure bool) error {
+	if f.left--; f.left < 0 {
+		return errKilled
+	}
+	return f.Store.Erase(ctx, shelf, seq, secure)
+}
+
+// TestPurgeThatFailsMidway: a purge that fails in its middle says what it has erased, and that it must be repeated.
+// The repeated purge adds its numbers to those of the first one.
+func TestPurgeThatFailsMidway(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	tool := purgeTool(t, store, bus)
+	victim := payload("victim", "e0", `{"ref":"victim"}`)
+	for _, id := range []string{"e0", "e1", "e2"} {
+		_, err := store.Append(t.Context(), payload("victim", id, `{"ref":"victim"}`))
+		must(t, err)
+	}
+	tool.ShelfWriter = &failsAfter{store, 2}
+	out, err := tool.Purge(t.Context(), victim.VerificationID, false)
+	var unfinished *kycbridge.UnfinishedError
+	if !errors.As(err, &unfinished) || !errors.Is(err, errKilled) || unfinished.Erased.Payloads != 2 || out.Payloads != 2 {
+		t.Errorf("it says: %v, erased %+v", err, out)
+	}
+	tool.ShelfWriter = store
+	out, err = tool.Purge(t.Context(), victim.VerificationID, false)
+	must(t, err)
+	tombstone, err := store.Tombstone(t.Context(), key(victim))
+	must(t, err)
+	if out.Payloads != 1 || tombstone.Unfinished || tombstone.Payloads != 3 {
+		t.Errorf("the second purge has erased %+v, and the tombstone says %+v", out, tombstone)
+	}
+}
+
+// TestPurgeBesideADamagedPage: a page of keys is damaged on the disk. Purges of persons whose payloads are not under it
+// finish, an id that nothing has is unknown, and the page is named where something cannot be known.
+func TestPurgeBesideADamagedPage(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	seal(t, store, masterOf(t, masterKeys(t, "m")))
+	tool := purgeTool(t, store, bus)
+	named := payload("named", "", `{"ref":"named"}`)
+	must(t, store.Quarantine(t.Context(), named, kycbridge.QuarantineSchema, nil)) // its header names the verification
+	p, _, _, _ := parseKeyName(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine})[0].Key)
+	subject := testNames.keyPage(kycbridge.ShelfQuarantine, p)
+	damage := func() {
+		raw, err := store.sealer.pages.stream.GetLastMsgForSubject(t.Context(), subject)
+		must(t, err)
+		_, err = store.js.PublishMsg(t.Context(), &nats.Msg{Subject: subject, Data: []byte("damaged"),
+			Header: nats.Header{headerMaster: raw.Header[headerMaster]}})
+		must(t, err)
+		store.sealer.pages.cache.Purge()
+	}
+	nobody := event.VerificationID("ondato", "acme", "nobody")
+	damage()
+	if _, err := tool.Purge(t.Context(), nobody, false); !errors.Is(err, kycbridge.ErrNotFound) {
+		t.Errorf("an id that nothing has: %v", err)
+	}
+	other := payload("other", "", `{"ref":"other"}`)
+	_, err := store.Append(t.Context(), other)
+	must(t, err)
+	_, err = tool.Purge(t.Context(), other.VerificationID, false)
+	must(t, err)
+
+	_, err = tool.Purge(t.Context(), named.VerificationID, false)
+	var unfinished *kycbridge.UnfinishedError
+	if !errors.As(err, &unfinished) || !slices.Equal(unfinished.Pages, []string{"quarantine/" + p}) {
+		t.Errorf("a purge of a payload under it: %v", err)
+	}
+	_, err = tool.Purge(t.Context(), other.VerificationID, false)
+	must(t, err) // the key that the other purge has left is none of its own
+
+	unidentified := named
+	unidentified.ID, unidentified.VerificationID, unidentified.Reference = "ondato.acme.x", "", ""
+	must(t, store.Quarantine(t.Context(), unidentified, kycbridge.QuarantineUnidentified, nil))
+	damage()
+	if _, err := tool.Purge(t.Context(), nobody, false); !errors.As(err, &unfinished) || unfinished.Unread != 1 ||
+		!slices.Equal(unfinished.Pages, []string{"quarantine/" + p}) {
+		t.Errorf("an id that something unreadable may have: %v", err)
+	}
 }

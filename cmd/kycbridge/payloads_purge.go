@@ -179,7 +179,7 @@ func erasure(e archive.Erasure) string {
 			text += ", and not finished"
 		}
 	}
-	if left := e.String(); left != "" {
+	if left := e.Text(); left != "" {
 		text += "\n" + left
 	}
 	return text

@@ -62,16 +62,25 @@ func (a *Archive) Purge(ctx context.Context, verificationID string, dryRun bool)
 	}
 	defer end()
 	p.out.Unfinished = true // in the tombstone, until everything is erased
-	return p.out, p.ended(p.run(ctx))
+	err = p.ended(ctx, p.run(ctx))
+	return p.out, err
 }
 
-// ended is the error of an erasure that ended with err.
-func (p *purge) ended(err error) error {
+// lastWrite is how long the record of an erasure that failed may take.
+const lastWrite = 5 * time.Second
+
+// ended is the error of an erasure that ended with err. One that failed midway records what it has erased.
+func (p *purge) ended(ctx context.Context, err error) error {
 	switch {
 	case err == nil && !p.out.Any():
 		return nil
 	case err != nil && p.out.Empty() && !p.out.Any():
 		return err
+	case err != nil && !p.out.Empty():
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
+		defer cancel()
+		p.out.Unfinished = true
+		_ = p.writeTombstone(last) // on failure only its numbers are too low
 	}
 	erased := p.out.Tombstone
 	return &kycbridge.UnfinishedError{Left: p.out.Left, Erased: &erased, Cause: err}
