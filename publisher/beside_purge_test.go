@@ -143,8 +143,8 @@ func TestFetchedBesidePurge(t *testing.T) {
 	}))
 }
 
-// TestReadmittedBytesAreErased: payloads leave quarantine by a replay, and are purged later. Their bytes are in no file,
-// also not in those of the quarantine, which still has messages of others.
+// TestReadmittedBytesAreErased: payloads leave quarantine by a replay, and are purged later. Their bytes are in no
+// file, also not in those of the quarantine, which still has messages of others.
 func TestReadmittedBytesAreErased(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -297,8 +297,8 @@ func (b *blockFiles) sync() error {
 	return nil
 }
 
-// syncGrown flushes the last file of the last call and those after it. They are looked up by name each time, because the
-// server replaces files.
+// syncGrown flushes the last file of the last call and those after it. They are looked up by name each time, because
+// the server replaces files.
 func (b *blockFiles) syncGrown() error {
 	switch found, err := b.syncFile(b.last); {
 	case err != nil:

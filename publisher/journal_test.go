@@ -43,14 +43,14 @@ func TestAFlushOfAnAbortedFileSystemFails(t *testing.T) {
 		}
 	}
 	t.Cleanup(func() { _ = exec.Command("umount", folder).Run() })
-	lost := 0
+	lost, all := 0, 0
 	for round := range rounds {
 		run("mkfs.ext4", "-q", "-F", image)
 		mount()
 		var stored [files]int
 		var growing sync.WaitGroup
 		for i := range files {
-			growing.Go(func() { stored[i] = grow(t, filepath.Join(folder, fmt.Sprint(i)), byte('a'+i)) })
+			growing.Go(func() { stored[i] = grow(filepath.Join(folder, fmt.Sprint(i)), byte('a'+i)) })
 		}
 		time.Sleep(100*time.Millisecond + time.Duration(round)*time.Millisecond)
 		run("mount", "-o", "remount,abort", folder)
@@ -61,27 +61,25 @@ func TestAFlushOfAnAbortedFileSystemFails(t *testing.T) {
 		for i := range files {
 			content, _ := os.ReadFile(filepath.Join(folder, fmt.Sprint(i), "1.blk")) // missing: empty
 			there := len(content) - len(bytes.TrimLeft(content, string(rune('a'+i))))
-			if there < stored[i] {
+			if all += stored[i]; there < stored[i] {
 				lost++
 				t.Logf("round %d: %d of %d bytes are left", round, there, stored[i])
 			}
 		}
 		run("umount", folder)
 	}
-	if lost > 0 {
-		t.Errorf("%d of %d files have lost what a flush had reported as stored", lost, rounds*files)
+	if lost > 0 || all == 0 {
+		t.Errorf("%d bytes were stored; %d of %d files have lost what a flush had reported as stored", all, lost, rounds*files)
 	}
 }
 
 // grow appends to a file of messages and flushes it until that fails. It returns the size that was flushed.
-func grow(t *testing.T, folder string, content byte) (stored int) {
+func grow(folder string, content byte) (stored int) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
-		t.Error(err)
-		return 0
+		return 0 // on a busy machine the file system may be aborted by now
 	}
 	file, err := os.Create(filepath.Join(folder, "1.blk"))
 	if err != nil {
-		t.Error(err)
 		return 0
 	}
 	defer file.Close()

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -9,6 +10,10 @@ import (
 // lanes are the queues of payloads that wait for a worker, one for each verification. Those of one verification are
 // processed one after another, in their order; whichever worker is free takes the next lane. So a verification with
 // hundreds of payloads keeps one worker busy, and no other verification waits behind it.
+//
+// The server delivers payloads again that wait here, or are processed, if its consumer was reset or created again, or
+// if the connection was lost for a while. A payload waits once: with its newest delivery, which is the one that the
+// server expects to be acknowledged.
 type lanes struct {
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -25,9 +30,8 @@ const laneShare = 8
 // lane is the queue of one verification.
 type lane struct {
 	subject string
-	waiting []delivery
-	last    uint64    // the highest sequence that ever waited
-	current *delivery // that is processed; nil: none
+	waiting []delivery // by sequence
+	current *delivery  // that is processed; nil: none
 }
 
 func newLanes(workers int, aside func(delivery) delivery) *lanes {
@@ -37,9 +41,11 @@ func newLanes(workers int, aside func(delivery) delivery) *lanes {
 }
 
 // put adds a delivery to the lane of its verification, without its content if the lane is long. Otherwise it waits
-// while there is no room. If the payload waits already, the delivery takes the place of the earlier one: after a lost
-// connection or consumer the server delivers everything again that is not acknowledged. Only one goroutine may call it.
+// while there is no room. Only one goroutine may call it.
 func (l *lanes) put(d delivery) {
+	if l.replace(d) {
+		return
+	}
 	if l.isLong(d.Subject()) {
 		d = l.aside(d)
 	} else {
@@ -53,24 +59,32 @@ func (l *lanes) put(d delivery) {
 		l.of[of.subject] = of
 		l.offer(of)
 	}
-	if earlier, waits := of.add(d); waits && !earlier.isAside() {
-		<-l.room
-	}
+	i, _ := of.find(d.seq)
+	of.waiting = slices.Insert(of.waiting, i, d)
 }
 
-// add makes a delivery the last one that waits, or puts it in the place of an earlier one of the same payload, which
-// it returns. The server expects the answer to the later one.
-func (of *lane) add(d delivery) (earlier delivery, waits bool) {
-	if d.seq <= of.last {
-		same := func(e delivery) bool { return e.seq == d.seq }
-		if i := slices.IndexFunc(of.waiting, same); i >= 0 {
-			earlier, of.waiting[i] = of.waiting[i], d
-			return earlier, true
-		}
+// replace puts a repeated delivery into the place of the earlier one, if that still waits.
+func (l *lanes) replace(d delivery) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	of, known := l.of[d.Subject()]
+	if !known {
+		return false
 	}
-	of.last = max(of.last, d.seq)
-	of.waiting = append(of.waiting, d)
-	return earlier, false
+	i, waits := of.find(d.seq)
+	if !waits {
+		return false
+	}
+	if of.waiting[i].isAside() { // it has no room
+		d = l.aside(d)
+	}
+	of.waiting[i] = d
+	return true
+}
+
+// find is the place of a sequence in a lane, and whether it waits there. l.mu is held.
+func (of *lane) find(seq uint64) (i int, waits bool) {
+	return slices.BinarySearchFunc(of.waiting, seq, func(d delivery, seq uint64) int { return cmp.Compare(d.seq, seq) })
 }
 
 // isLong reports whether a lane takes no more contents.

@@ -109,8 +109,8 @@ func (r *replay) ingest(
 	return out, r.remove(ctx, k)
 }
 
-// remove removes an admitted payload from its shelf. Its bytes are overwritten, because a later purge of the person finds
-// no message there any more. Encrypted ones are not: without their key, nobody can read them.
+// remove removes an admitted payload from its shelf. Its bytes are overwritten, because a later purge of the person
+// finds no message there any more. Encrypted ones are not: without their key, nobody can read them.
 func (r *replay) remove(ctx context.Context, k kycbridge.Kept) error {
 	return r.ShelfWriter.Erase(ctx, k.Shelf, k.Seq, k.Key == "")
 }
