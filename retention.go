@@ -1,6 +1,9 @@
 package kycbridge
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // Class is a class of data with a retention.
 type Class string
@@ -24,7 +27,7 @@ type Retention struct {
 }
 
 // AccountRetention replaces the retention of classes for one account. nil: it is not replaced.
-type AccountRetention struct{ Payloads, Events *time.Duration }
+type AccountRetention struct{ Payloads, Quarantine, Events *time.Duration }
 
 // DefaultRetention is the retention without configuration.
 func DefaultRetention() Retention {
@@ -44,6 +47,8 @@ func (r Retention) Of(c Class, a AccountKey) time.Duration {
 // with is the retention of a class of an account with settings of its own.
 func (r Retention) with(c Class, own AccountRetention) time.Duration {
 	switch {
+	case c == ClassQuarantine && own.Quarantine != nil:
+		return *own.Quarantine
 	case c == ClassQuarantine:
 		return r.Quarantine
 	case c == ClassEvents && own.Events != nil:
@@ -67,6 +72,17 @@ func (r Retention) Longest(c Class) time.Duration {
 		}
 	}
 	return longest
+}
+
+// Including is r with the retention of further accounts. That of an account which r knows is not replaced.
+func (r Retention) Including(others map[AccountKey]AccountRetention) Retention {
+	all := maps.Clone(others)
+	if all == nil {
+		all = map[AccountKey]AccountRetention{}
+	}
+	maps.Copy(all, r.Accounts)
+	r.Accounts = all
+	return r
 }
 
 // Limit is the time before which data of a class of an account is due at a time; zero: none is.

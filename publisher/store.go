@@ -38,8 +38,9 @@ type Store struct {
 	starts     jetstream.Stream // idempotency keys
 	tombstones jetstream.Stream // erased verifications
 	erased     erasedVerifications
-	erasures   erasures         // the record of erasures that was read last
-	legalHolds jetstream.Stream // verifications that must not be erased
+	erasures   erasures                                  // the record of erasures that was read last
+	recorded   map[kycbridge.AccountKey]retentionMessage // by this process
+	legalHolds jetstream.Stream                          // verifications that must not be erased
 	shelves    map[kycbridge.Shelf]jetstream.Stream
 	payloads   *committer
 	quarantine *committer
@@ -93,7 +94,7 @@ func OpenStore(
 	ctx context.Context, c *Connection, names Names, maxBody, replicas int, retention kycbridge.Retention,
 ) (*Store, error) {
 	s := &Store{Connection: c, names: names, maxBody: maxBody, replicas: replicas,
-		shelves: map[kycbridge.Shelf]jetstream.Stream{}}
+		shelves: map[kycbridge.Shelf]jetstream.Stream{}, recorded: map[kycbridge.AccountKey]retentionMessage{}}
 	s.keep(retention)
 	if c.lifted == nil { // a repeated attempt continues
 		c.lifted = map[string]uint64{}

@@ -51,6 +51,9 @@ type stream struct {
 	// lengthens: a running process only lengthens the age limit. Another process may have a longer retention; the two
 	// would set their limits in turn, and what the longer one needs would expire.
 	lengthens bool
+	// outlasts is a stream whose messages this one describes; "": none. While there are older ones, the age limit of this
+	// one is not shortened: they may belong to another process, which keeps them for longer.
+	outlasts string
 	// ours: only kycbridge creates it, so with other subjects it is of another prefix. To the others an operator may have
 	// given subjects of their own. Of the store's streams the first one is ours: it is checked before one is changed.
 	ours bool
@@ -117,7 +120,7 @@ func storeStreams(n Names, maxBody int, replicas int, retention kycbridge.Retent
 		dispositions.config.MaxAge = max(longest+recordsLonger, duplicateWindow)
 	}
 	dispositions.aged, dispositions.chosen = usual.Payloads, longest != usual.Payloads
-	dispositions.config.Duplicates = 2 * time.Minute
+	dispositions.outlasts, dispositions.config.Duplicates = n.payloads(), 2*time.Minute
 	starts := keep(n.starts(), "start.>", "Verifications started under an idempotency key, for a day", retention.Starts)
 	starts.aged, starts.chosen = usual.Starts, retention.Starts != usual.Starts
 	starts.bounded, starts.config.MaxMsgsPerSubject, starts.config.Discard = true, 1, jetstream.DiscardOld
@@ -205,6 +208,15 @@ func (c *Connection) ensure(ctx context.Context, want stream) (made bool, err er
 		return false, unsafeStream{name, broken}
 	}
 	updated := broughtUp(config, want)
+	if updated.MaxAge != config.MaxAge {
+		isNeeded, err := c.describesOlder(ctx, want, config.MaxAge)
+		if err != nil {
+			return false, err
+		}
+		if isNeeded {
+			updated.MaxAge = config.MaxAge
+		}
+	}
 	if !reflect.DeepEqual(updated, config) {
 		if _, err := js.UpdateStream(ctx, updated); err != nil {
 			return false, fmt.Errorf("update stream %s: %w", name, want.explained(err))
@@ -219,6 +231,23 @@ func (c *Connection) ensure(ctx context.Context, want stream) (made bool, err er
 		return made, fmt.Errorf("keep stream %s: %w", name, err)
 	}
 	return made, nil
+}
+
+// describesOlder reports whether a shorter age limit of a stream would remove what describes stored messages.
+func (c *Connection) describesOlder(ctx context.Context, want stream, have time.Duration) (bool, error) {
+	age := want.config.MaxAge
+	if want.outlasts == "" || age == 0 || have > 0 && have < age {
+		return false, nil
+	}
+	described, err := c.js.Stream(ctx, want.outlasts)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up stream %s: %w", want.outlasts, err)
+	}
+	info := described.CachedInfo()
+	return info.State.Msgs > 0 && info.TimeStamp.Sub(info.State.FirstTime) > age-recordsLonger, nil
 }
 
 // examine returns an unsafeStream if a stream exists with settings that would break a guarantee. It changes nothing.

@@ -21,7 +21,8 @@ func retentionCommand(o *payloadFlags) *cobra.Command {
 		Short: "Remove what is older than its retention, or count it",
 		Long: `Remove what is older than its retention and not held, as the running service does by itself every
 ten minutes, and print how much of each account and class that was. Accounts that are not configured
-any more are included, with the retention of the top level.`,
+here are included, with the retention that they have, or last had, in a running service. If none is
+known, the longest retention of all accounts counts.`,
 		Example: "  kycbridge payloads retention --config kyc.yaml --dry-run",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

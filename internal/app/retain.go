@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -40,6 +42,7 @@ func retainInterval(r kycbridge.Retention) time.Duration {
 // retain removes what is older than its retention until ctx ends.
 func (a *App) retain(ctx context.Context) {
 	a.warnOwnAges(ctx)
+	a.shareRetention(ctx)
 	tick := time.NewTicker(retainInterval(a.config.retention()))
 	defer tick.Stop()
 	var others time.Time // from when on accounts that are not configured are included
@@ -52,6 +55,7 @@ func (a *App) retain(ctx context.Context) {
 		if a.bus.Load() == nil {
 			continue
 		}
+		a.shareRetention(ctx)
 		withOthers := !time.Now().Before(others)
 		all, err := a.Archive().Retain(ctx, false, withOthers)
 		if withOthers {
@@ -61,6 +65,16 @@ func (a *App) retain(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			a.log.Warn("retention: not everything that is old was removed; the next attempt follows", zap.Error(err))
 		}
+	}
+}
+
+// shareRetention tells other processes, which may have other accounts, how long the accounts of this one are kept.
+func (a *App) shareRetention(ctx context.Context) {
+	used := a.live.Load()
+	err := a.store.ShareRetention(ctx, slices.Collect(maps.Keys(used.accounts)), used.config.retention())
+	if err != nil && ctx.Err() == nil {
+		a.log.Warn("retention: other processes were not told for how long the accounts of this one are kept; the next "+
+			"attempt follows", zap.Error(err))
 	}
 }
 

@@ -23,6 +23,8 @@ type Ageing interface {
 	// Expired is the number of messages that all processes have removed from a shelf until now.
 	Expired(ctx context.Context, shelf kycbridge.Shelf) (int, error)
 	TidyErasures(ctx context.Context, shelf kycbridge.Shelf) error
+	// Retentions is the last known retention of every account of any process that uses the store.
+	Retentions(ctx context.Context) (map[kycbridge.AccountKey]kycbridge.AccountRetention, error)
 	// OwnAges are the streams whose old messages the server itself removes, even held ones.
 	OwnAges(ctx context.Context) (streams []string, err error)
 }
@@ -51,12 +53,13 @@ const (
 var classes = map[kycbridge.Class]kycbridge.Shelf{kycbridge.ClassPayloads: kycbridge.ShelfPayloads,
 	kycbridge.ClassQuarantine: kycbridge.ShelfQuarantine}
 
-// retaining is one round of the retention for one class of one account, or of all accounts that are not configured.
+// retaining is one round of the retention for one class of one account, or of all accounts whose retention is not known.
 type retaining struct {
 	*Archive
 	Aging
 	shelf   kycbridge.Shelf
 	account kycbridge.AccountKey
+	rules   kycbridge.Retention
 	floor   uint64 // payloads up to it are processed
 	dryRun  bool
 	now     time.Time
@@ -67,10 +70,10 @@ type retaining struct {
 }
 
 // Retain removes what is older than its retention and not held: accepted payloads only after the Normalizer has
-// processed them. A dry run only counts. It can run in several processes at the same time. Accounts that are no
-// longer configured are included if others is set, which reads all aged messages of a shelf, and erasures that a
-// killed process has begun are finished. An error in one account does not keep what is old in the others. If something
-// could not be removed, because keys cannot be read, the error wraps a kycbridge.UnfinishedError.
+// processed them. A dry run only counts. It can run in several processes at the same time. Accounts that this process
+// does not know are included if others is set, which reads all aged messages of a shelf, and erasures that a killed
+// process has begun are finished. An error in one account does not keep what is old in the others. If something could
+// not be removed, because keys cannot be read, the error wraps a kycbridge.UnfinishedError.
 func (a *Archive) Retain(ctx context.Context, dryRun, others bool) (all []Aging, err error) {
 	position, err := a.DispositionLog.Position(ctx)
 	if err != nil {
@@ -81,17 +84,19 @@ func (a *Archive) Retain(ctx context.Context, dryRun, others bool) (all []Aging,
 	if others && !dryRun {
 		errs = append(errs, a.finishErasures(ctx))
 	}
-	accounts := slices.SortedFunc(maps.Keys(a.Accounts), func(x, y kycbridge.AccountKey) int {
-		return cmp.Or(cmp.Compare(x.Provider, y.Provider), cmp.Compare(x.Account, y.Account))
-	})
+	own := slices.SortedFunc(maps.Keys(a.Accounts), byName)
+	accounts, rules := own, a.Retention
 	if others {
-		accounts = append(accounts, kycbridge.AccountKey{})
+		known, err := a.Ageing.Retentions(ctx)
+		if errs = append(errs, err); err == nil {
+			accounts, rules = a.withOthers(own, known)
+		}
 	}
 	for _, class := range []kycbridge.Class{kycbridge.ClassPayloads, kycbridge.ClassQuarantine} {
 		for _, account := range accounts {
-			r := &retaining{Archive: a, shelf: classes[class], account: account, floor: position.Floor, dryRun: dryRun,
-				now: a.Now(), left: &left, Aging: Aging{Class: class, Provider: account.Provider, Account: account.Account,
-					Age: a.Retention.Of(class, account).String()}}
+			r := &retaining{Archive: a, shelf: classes[class], account: account, rules: rules, floor: position.Floor,
+				dryRun: dryRun, now: a.Now(), left: &left, Aging: Aging{Class: class, Provider: account.Provider,
+					Account: account.Account, Age: rules.Of(class, account).String()}}
 			errs = append(errs, r.run(ctx))
 			if r.Age != "0s" {
 				all = append(all, r.Aging)
@@ -101,7 +106,7 @@ func (a *Archive) Retain(ctx context.Context, dryRun, others bool) (all []Aging,
 			errs = append(errs, a.Ageing.TidyErasures(ctx, classes[class]))
 		}
 	}
-	for _, account := range accounts {
+	for _, account := range own {
 		aging, err := a.retainEvents(ctx, account, dryRun)
 		if errs = append(errs, err); aging.Age != "" {
 			all = append(all, aging)
@@ -111,6 +116,23 @@ func (a *Archive) Retain(ctx context.Context, dryRun, others bool) (all []Aging,
 		errs = append(errs, a.unfinished(ctx, left))
 	}
 	return all, errors.Join(errs...)
+}
+
+// withOthers adds to the own accounts those that are known to have another retention in another process, or had one
+// before they were removed from the configuration, and the zero account for all whose retention is not known.
+func (a *Archive) withOthers(
+	own []kycbridge.AccountKey, known map[kycbridge.AccountKey]kycbridge.AccountRetention,
+) ([]kycbridge.AccountKey, kycbridge.Retention) {
+	others := maps.Clone(known)
+	for _, account := range own {
+		delete(others, account)
+	}
+	accounts := slices.Concat(own, slices.SortedFunc(maps.Keys(others), byName), []kycbridge.AccountKey{{}})
+	return accounts, a.Retention.Including(others)
+}
+
+func byName(x, y kycbridge.AccountKey) int {
+	return cmp.Or(cmp.Compare(x.Provider, y.Provider), cmp.Compare(x.Account, y.Account))
 }
 
 // finishErasures removes the messages that a killed process was erasing: their keys are destroyed, so nobody can read
@@ -157,7 +179,7 @@ func (a *Archive) finish(ctx context.Context, shelf kycbridge.Shelf, left []kycb
 
 // run removes in portions.
 func (r *retaining) run(ctx context.Context) error {
-	limit := r.Retention.Limit(r.Class, r.account, r.now)
+	limit := r.rules.Limit(r.Class, r.account, r.now)
 	if limit.IsZero() {
 		return nil
 	}
@@ -216,8 +238,10 @@ func (r *retaining) portions(ctx context.Context) error {
 
 // others reports whether a message belongs to another round.
 func (r *retaining) others(m kycbridge.Aged) bool {
-	_, configured := r.Accounts[kycbridge.AccountKey{Provider: m.Provider, Account: m.Account}]
-	return r.account == (kycbridge.AccountKey{}) && configured
+	account := kycbridge.AccountKey{Provider: m.Provider, Account: m.Account}
+	_, isOwn := r.Accounts[account]
+	_, isKnown := r.rules.Accounts[account]
+	return r.account == (kycbridge.AccountKey{}) && (isOwn || isKnown)
 }
 
 // portion removes or counts the waiting messages, and lets waiting holds take effect.
@@ -257,7 +281,7 @@ func (r *retaining) claimed(ctx context.Context) error {
 			r.kept = true
 			continue
 		}
-		if !r.Retention.Due(r.Class, m, active[m.Key], r.now) {
+		if !r.rules.Due(r.Class, m, active[m.Key], r.now) {
 			r.Held++
 			r.kept = true
 			continue

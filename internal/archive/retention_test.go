@@ -25,6 +25,7 @@ type shelfOfTime struct {
 	events  []kycbridge.EventMeta
 	gone    map[kycbridge.Key]time.Time // when events were erased
 	claimed int
+	shared  map[kycbridge.AccountKey]kycbridge.AccountRetention // by other processes
 	stored  []storedPayload
 	t       *testing.T
 }
@@ -135,6 +136,10 @@ func (s *shelfOfTime) Expire(
 
 func (s *shelfOfTime) OldestEvent(context.Context) (time.Time, error) { return time.Time{}, nil }
 
+func (s *shelfOfTime) Retentions(context.Context) (map[kycbridge.AccountKey]kycbridge.AccountRetention, error) {
+	return s.shared, nil
+}
+
 func (s *shelfOfTime) OwnAges(context.Context) ([]string, error)                  { return nil, nil }
 func (s *shelfOfTime) Expired(context.Context, kycbridge.Shelf) (int, error)      { return 0, nil }
 func (s *shelfOfTime) TidyErasures(context.Context, kycbridge.Shelf) error        { return nil }
@@ -220,8 +225,8 @@ func (m *model) removal(k kycbridge.Key, stored, processed time.Time, age time.D
 	return time.Time{}
 }
 
-// TestRetentionModel: over five years of virtual time, with accounts and classes of different retention,
-// holds, replaced holds, releases and holds that end by themselves, each message is removed in the round
+// TestRetentionModel: over five years of virtual time, with accounts and classes of different retention, of this process
+// and of another one, holds, replaced holds, releases and holds that end by themselves, each message is removed in the round
 // that the model computes.
 func TestRetentionModel(t *testing.T) {
 	seeds := uint64(4)
@@ -245,7 +250,9 @@ func retentionRun(t *testing.T, random *rand.Rand) {
 	rules := kycbridge.Retention{Payloads: age(), Quarantine: age(), Events: age(),
 		Accounts: map[kycbridge.AccountKey]kycbridge.AccountRetention{}}
 	accounts, payloadAges, eventAges := kycbridge.Accounts{}, map[string]time.Duration{}, map[string]time.Duration{}
+	quarantineAges := map[string]time.Duration{}
 	for _, name := range []string{"a", "b", "c", "former"} {
+		quarantineAges[name] = rules.Quarantine
 		payloadAges[name], eventAges[name] = rules.Payloads, rules.Events
 		k := kycbridge.AccountKey{Provider: "ondato", Account: name}
 		if name == "former" {
@@ -258,11 +265,17 @@ func retentionRun(t *testing.T, random *rand.Rand) {
 			rules.Accounts[k] = kycbridge.AccountRetention{Payloads: &own, Events: &ownEvents}
 		}
 	}
-	for _, own := range payloadAges { // a mistake in a name must not cost an account its longer retention
-		if former := payloadAges["former"]; own == 0 || former == 0 {
-			payloadAges["former"] = 0
-		} else {
-			payloadAges["former"] = max(former, own)
+	payloads, quarantine := age(), age()
+	payloadAges["beside"], quarantineAges["beside"] = payloads, quarantine // an account of another process
+	s.shared = map[kycbridge.AccountKey]kycbridge.AccountRetention{{Provider: "ondato", Account: "beside"}: {
+		Payloads: &payloads, Quarantine: &quarantine}}
+	for _, ages := range []map[string]time.Duration{payloadAges, quarantineAges} {
+		for _, own := range ages { // a mistake in a name must not cost an account its longer retention
+			if former := ages["former"]; own == 0 || former == 0 {
+				ages["former"] = 0
+			} else {
+				ages["former"] = max(former, own)
+			}
 		}
 	}
 	a := &s.Archive
@@ -276,7 +289,7 @@ func retentionRun(t *testing.T, random *rand.Rand) {
 	seq := uint64(0)
 	for s.now.Before(start.AddDate(5, 0, 0)) {
 		s.now = s.now.Add(time.Duration(1 + random.Int64N(int64(12*time.Hour))))
-		k := kycbridge.Key{Provider: "ondato", Account: []string{"a", "b", "c", "former"}[random.IntN(4)],
+		k := kycbridge.Key{Provider: "ondato", Account: []string{"a", "b", "c", "former", "beside"}[random.IntN(5)],
 			VerificationID: fmt.Sprint(random.IntN(40))}
 		until := time.Time{}
 		if random.IntN(2) == 0 {
@@ -327,7 +340,7 @@ func retentionRun(t *testing.T, random *rand.Rand) {
 	}
 	for shelf, messages := range all {
 		for _, one := range messages {
-			retained := rules.Quarantine
+			retained := quarantineAges[one.Account]
 			if shelf == kycbridge.ShelfPayloads {
 				retained = payloadAges[one.Account]
 			}
@@ -340,14 +353,14 @@ func retentionRun(t *testing.T, random *rand.Rand) {
 	}
 	for k, e := range lastEvent {
 		want := m.removal(k, e.At, time.Time{}, eventAges[k.Account])
-		if e.Kind == event.KindUpdated || k.Account == "former" {
+		if e.Kind == event.KindUpdated || k.Account == "former" || k.Account == "beside" {
 			want = time.Time{} // it has not ended, or no retention is configured for it
 		}
 		if got := s.gone[k]; !want.Equal(got) {
 			t.Errorf("events of %s, last %s: removed %s, not %s", k.Account, e.At, got, want)
 		}
 	}
-	if len(s.removed[kycbridge.ShelfPayloads]) == 0 && rules.Longest(kycbridge.ClassPayloads) > 0 {
+	if len(s.removed[kycbridge.ShelfPayloads]) == 0 && payloadAges["former"] > 0 {
 		t.Error("nothing was removed")
 	}
 }
