@@ -69,7 +69,8 @@ func TestAFlushOfAnAbortedFileSystemFails(t *testing.T) {
 		run("umount", folder)
 	}
 	if lost > 0 || all == 0 {
-		t.Errorf("%d bytes were stored; %d of %d files have lost what a flush had reported as stored", all, lost, rounds*files)
+		t.Errorf("%d bytes were stored; %d of %d files have lost what a flush had reported as stored", all, lost,
+			rounds*files)
 	}
 }
 

@@ -53,7 +53,8 @@ const (
 var classes = map[kycbridge.Class]kycbridge.Shelf{kycbridge.ClassPayloads: kycbridge.ShelfPayloads,
 	kycbridge.ClassQuarantine: kycbridge.ShelfQuarantine}
 
-// retaining is one round of the retention for one class of one account, or of all accounts whose retention is not known.
+// retaining is one round of the retention for one class of one account, or of all accounts whose retention is not
+// known.
 type retaining struct {
 	*Archive
 	Aging

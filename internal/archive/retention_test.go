@@ -225,9 +225,9 @@ func (m *model) removal(k kycbridge.Key, stored, processed time.Time, age time.D
 	return time.Time{}
 }
 
-// TestRetentionModel: over five years of virtual time, with accounts and classes of different retention, of this process
-// and of another one, holds, replaced holds, releases and holds that end by themselves, each message is removed in the round
-// that the model computes.
+// TestRetentionModel: over five years of virtual time, with accounts and classes of different retention, of this
+// process and of another one, holds, replaced holds, releases and holds that end by themselves, each message is removed
+// in the round that the model computes.
 func TestRetentionModel(t *testing.T) {
 	seeds := uint64(4)
 	if testwait.Slowdown > 1 { // no concurrency: the run without the race detector uses all seeds
