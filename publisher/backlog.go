@@ -59,10 +59,7 @@ func (s *Store) Progress(ctx context.Context) (Progress, error) {
 	if err != nil {
 		return Progress{}, err
 	}
-	info, err := c.Info(ctx)
-	if err != nil {
-		return Progress{}, err
-	}
+	info := c.CachedInfo()
 	delivered, waiting := info.Delivered.Stream, uint64(info.NumAckPending)
 	backlog, err := backlogOf(ctx, s.payloadLog, info)
 	return Progress{

@@ -145,6 +145,56 @@ func TestIndexedByOneProcessAtATime(t *testing.T) {
 	}
 }
 
+// TestIdleIndexersReadNoTombstoneAgain: the stream of tombstones has other records too, which follow the last change of
+// the index. They do not make idle processes read it again and again. What another process indexes of a verification
+// that was erased before is found all the same.
+func TestIdleIndexersReadNoTombstoneAgain(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	indexed(t, store, bus, 1, "case-one")
+	all := []*Indexer{NewIndexer(store, bus), NewIndexer(store, bus)}
+	rounds := func() {
+		for range 10 {
+			for _, x := range all {
+				_, err := x.round(t.Context())
+				must(t, err)
+			}
+		}
+	}
+	rounds()
+	record := func(account string) { // that is no tombstone
+		must(t, store.ShareRetention(t.Context(), []kycbridge.AccountKey{{Provider: "ondato", Account: account}},
+			kycbridge.DefaultRetention()))
+		rounds()
+	}
+	record("acme")
+	info, err := store.tombstones.Info(t.Context())
+	must(t, err)
+	if n := info.State.Consumers; n > 2*len(all) {
+		t.Errorf("the stream was read %d times", n)
+	}
+
+	before, err := store.newest(t.Context(), testNames.tombstones())
+	must(t, err)
+	erased := key(payload("idv-00000002-abcdefgh", "", "{}"))
+	must(t, store.WriteTombstone(t.Context(), kycbridge.Tombstone{Provider: erased.Provider, Account: erased.Account,
+		VerificationID: erased.VerificationID}))
+	rounds()
+	record("other")
+	publishIDs(t, bus, erased, "case-two", "idv-00000002-abcdefgh") // read before the erasure, and indexed after it
+	m, err := store.readManifest(t.Context())
+	must(t, err)
+	_, err = all[1].write(t.Context(), m, before, false)
+	must(t, err)
+	if got := standingFor(t, store, "case-two", false); len(got) != 1 {
+		t.Fatalf("it is not in the index: %v", got)
+	}
+	rounds()
+	if got := standingFor(t, store, "case-two", false); len(got) != 0 {
+		t.Errorf("an erased verification stays in the index: %v", got)
+	}
+}
+
 // TestIndexHoldsNoID: the index contains no personal id, and its entries of a verification are erased with
 // it, also by an indexer that had read the events before.
 func TestIndexHoldsNoID(t *testing.T) {

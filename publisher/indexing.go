@@ -39,10 +39,14 @@ type Indexer struct {
 	bus    *Bus
 	known  *lru.Cache[segments.Key, struct{}] // valid while the manifest is the one that this process wrote
 	wrote  uint64                             // sequence of that manifest
+	looked look                               // of dropErased, the last one
 	tidied time.Time                          // when tidy last searched the stream
 	left   uint64                             // events that the last round has left
 	worked time.Time                          // when a message was indexed last; zero: the caches are released since
 }
+
+// look says that the index of a manifest has no entries of verifications whose tombstone is not after a sequence.
+type look struct{ manifest, tombstones uint64 }
 
 // NewIndexer creates an indexer of a store and a bus.
 func NewIndexer(s *Store, b *Bus) *Indexer {
@@ -248,18 +252,23 @@ func restartShortened(at *segments.Position, end segments.Position) {
 }
 
 // dropErased erases the entries of verifications that were erased since the index was last written: their events may
-// have been read before the erasure, and indexed after it. It returns the sequence of the last tombstone.
+// have been read before the erasure, and indexed after it. It returns the end of the stream of tombstones, which has
+// other records too: while the index does not change, none is read twice.
 func (x *Indexer) dropErased(ctx context.Context) (end uint64, erased bool, err error) {
 	s := x.store
 	m, err := s.readManifest(ctx)
 	if err != nil {
 		return 0, false, err
 	}
-	if end, err = s.newest(ctx, s.names.tombstones()); err != nil || m.At.Tombstones == end {
+	last := m.At.Tombstones
+	if x.looked.manifest == m.seq {
+		last = max(last, x.looked.tombstones)
+	}
+	if end, err = s.newest(ctx, s.names.tombstones()); err != nil || last == end {
 		return end, false, err
 	}
-	o := scanOptions{subjects: []string{s.names.join("tombstone.>")}, from: m.At.Tombstones + 1}
-	if m.At.Tombstones > end {
+	o := scanOptions{subjects: []string{s.names.join("tombstone.>")}, from: last + 1}
+	if last > end {
 		o.from = 1 // the stream has become shorter
 	}
 	var owners []owner
@@ -285,6 +294,9 @@ func (x *Indexer) dropErased(ctx context.Context) (end uint64, erased bool, err 
 	})
 	if err == nil && len(owners) > 0 {
 		err = drop()
+	}
+	if err == nil {
+		x.looked = look{m.seq, end}
 	}
 	return end, erased, err
 }
