@@ -99,11 +99,23 @@ type pages struct {
 	stream jetstream.Stream
 	master Master // nil: nothing is encrypted, and nothing can be decrypted
 	cache  *lru.Cache[string, *page]
+	failed *lru.Cache[string, failure] // pages that could not be opened
 }
+
+// failure is why a page could not be opened, and when.
+type failure struct {
+	err error
+	at  time.Time
+}
+
+// failureLasts is how long bodies under a page that could not be opened are not tried again: there may be a thousand,
+// and a key service may take ten seconds to fail.
+const failureLasts = time.Second
 
 func newPages(c *Connection, names Names, stream jetstream.Stream) pages {
 	cache, _ := lru.New[string, *page](cachedPages) // fails only for a size below 1
-	return pages{conn: c, names: names, stream: stream, cache: cache}
+	failed, _ := lru.New[string, failure](cachedPages)
+	return pages{conn: c, names: names, stream: stream, cache: cache, failed: failed}
 }
 
 // make stores a new page with n random keys durably.
@@ -177,20 +189,27 @@ func (g *pages) key(ctx context.Context, shelf kycbridge.Shelf, name string) ([]
 	if !ok {
 		return nil, nil // not written by kycbridge, or altered
 	}
-	if p, ok := g.cache.Get(g.names.keyPage(shelf, id)); ok {
+	subject := g.names.keyPage(shelf, id)
+	if p, ok := g.cache.Get(subject); ok {
 		return p.key(slot), nil
 	}
-	p, _, err := g.read(ctx, shelf, id)
-	if err != nil {
-		return nil, err
+	if before, ok := g.failed.Get(subject); ok && time.Since(before.at) < failureLasts {
+		return nil, before.err
 	}
-	if p == nil {
+	p, _, err := g.read(ctx, shelf, id)
+	if err == nil && p != nil && p.altered {
+		err = errAltered // not cached as a page: it may be readable later
+	}
+	switch {
+	case err != nil:
+		if ctx.Err() == nil {
+			g.failed.Add(subject, failure{err, time.Now()})
+		}
+		return nil, err
+	case p == nil:
 		return nil, g.reaches(ctx, made)
 	}
-	if p.altered {
-		return nil, errAltered // not cached: it may be readable later
-	}
-	g.cache.Add(g.names.keyPage(shelf, id), p)
+	g.cache.Add(subject, p)
 	return p.key(slot), nil
 }
 

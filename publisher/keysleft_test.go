@@ -3,8 +3,10 @@ package publisher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -255,5 +257,51 @@ func TestPurgeBesideADamagedPage(t *testing.T) {
 	if _, err := tool.Purge(t.Context(), nobody, false); !errors.As(err, &unfinished) || unfinished.Unread != 1 ||
 		!slices.Equal(unfinished.Pages, []string{"quarantine/" + p}) {
 		t.Errorf("an id that something unreadable may have: %v", err)
+	}
+}
+
+// counting is a key service that counts what it is asked to unwrap.
+type counting struct {
+	Master
+	n *atomic.Int64
+}
+
+func (c counting) Unwrap(ctx context.Context, id string, wrapped []byte) ([]byte, error) {
+	c.n.Add(1)
+	return c.Master.Unwrap(ctx, id, wrapped)
+}
+
+// TestABadKeyServiceIsNotAskedForEachBody: of many bodies under a page that does not open, one asks the key service: it
+// may take ten seconds to fail. As soon as the service is right, the bodies are read.
+func TestABadKeyServiceIsNotAskedForEachBody(t *testing.T) {
+	t.Parallel()
+	right := masterOf(t, masterKeys(t, "m"))
+	for name, bad := range badServices(right) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, store, bus := start(t, t.TempDir())
+			seal(t, store, right)
+			for i := range 50 {
+				p := payload("r", fmt.Sprint("e", i), fmt.Sprint(i))
+				p.VerificationID = ""
+				must(t, store.Quarantine(t.Context(), p, kycbridge.QuarantineSchema, nil))
+			}
+			pages, err := store.sealer.pages.keptPages(t.Context())
+			must(t, err)
+			var asked atomic.Int64
+			asAfterRestart(store, counting{bad, &asked})
+			tool := purgeTool(t, store, bus)
+			_, err = tool.Purge(t.Context(), event.VerificationID("ondato", "acme", "nobody"), false)
+			var left *kycbridge.UnfinishedError
+			if !errors.As(err, &left) || left.Unread != 50 || asked.Load() > 2*int64(len(pages)) {
+				t.Errorf("%d requests for %d pages: %v", asked.Load(), len(pages), err)
+			}
+			asAfterRestart(store, right)
+			for _, k := range kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine}) {
+				if !whole(k.Payload) {
+					t.Errorf("%s is not read", k.ID)
+				}
+			}
+		})
 	}
 }

@@ -52,7 +52,10 @@ func newSealer(g pages) *sealer {
 }
 
 // SealWith makes the store encrypt all bodies from now on. It is called before the store is used.
-func (s *Store) SealWith(master Master) { s.sealer.pages.master = master }
+func (s *Store) SealWith(master Master) {
+	s.sealer.pages.master = master
+	s.sealer.pages.failed.Purge()
+}
 
 // close stops the making of pages and waits for its end.
 func (l *sealer) close() {
