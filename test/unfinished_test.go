@@ -93,8 +93,13 @@ func TestUnfinishedPurge(t *testing.T) {
 			}
 
 			service.state.Store(serviceRight)
-			if code, stdout, stderr := purge(idOf(1)); code != 0 || strings.Contains(stdout, "keys_left") {
+			code, stdout, stderr := run(t, "kycbridge", "payloads", "purge", "--config", b.config, "--verification", idOf(1),
+				"--yes", "--why", "x")
+			if code != 0 || !strings.HasSuffix(stdout, "\nnothing was left to erase: the earlier erasure is finished now\n") {
 				t.Errorf("with the right service: %d %s%s", code, stdout, stderr)
+			}
+			if code, stdout, stderr := purge(idOf(1)); code != 0 || strings.Contains(stdout, "keys_left") {
+				t.Errorf("again with the right service: %d %s%s", code, stdout, stderr)
 			}
 			if said := erasure(); strings.Contains(said, "partly") || strings.Contains(said, "not finished") ||
 				strings.Count(said, "was erased at ") != 2 {

@@ -156,6 +156,8 @@ func (f *purgeFlags) printErasure(cmd *cobra.Command, out archive.Erasure, unfin
 		text += "\nnot everything is erased"
 	case f.dryRun:
 		text += "\nnothing was erased"
+	case out.Empty() && out.Before != nil && out.Before.Unfinished:
+		text += "\nnothing was left to erase: the earlier erasure is finished now"
 	case out.Empty():
 		text += "\nthere was nothing to erase"
 	default:
